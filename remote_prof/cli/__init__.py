@@ -1,0 +1,1 @@
+"""The command line: options to requests, results to exit codes."""

@@ -1,0 +1,63 @@
+"""What an engine is asked, what it answers, and the contract that every engine keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.target import Target
+from remote_prof.profile.model import Profile
+from remote_prof.records import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRequest:
+    """What is to be sampled. ``stacks`` is user, kernel or both."""
+
+    duration_s: float
+    frequency_hz: int
+    stacks: str
+    image: str
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """The one container that an engine adds to a host.
+
+    ``script`` is what ``sh -c`` runs in it; its standard output is the raw profile.
+    ``environment`` is what a person may change when running it by hand. ``capabilities`` are all
+    that it gets, unless ``privileged``. Limits are None where the host's kernel has none.
+    ``filter_text`` says in words what is sampled, ``rung`` which rung of privileges was taken.
+    """
+
+    image: str
+    script: str
+    filter_text: str
+    rung: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    privileged: bool = False
+    security_options: tuple[str, ...] = ()
+    host_user_namespace: bool = False
+    unlimited_locked_memory: bool = False
+    memory_limit_bytes: int | None = None
+    cpu_limit: float | None = None
+    pids_limit: int | None = None
+
+
+class Engine(Protocol):
+    """A profiler. Everything is pure: an engine never sees a connection."""
+
+    name: str
+
+    def problems(self, request: ProfileRequest, facts: HostFacts, target: Target) -> list[Problem]:
+        """Return what speaks against running it there, all at once."""
+
+    def plan(self, request: ProfileRequest, facts: HostFacts, target: Target) -> Sidecar:
+        """Return the sidecar: exact and deterministic."""
+
+    def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
+        """Parse the sidecar's standard output, as the request made it. Raises ParseError."""

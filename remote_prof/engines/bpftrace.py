@@ -1,0 +1,198 @@
+"""On-CPU sampling by bpftrace, in the kernel, of all processes of a container at once.
+
+``-p`` is never used: it samples the whole host before 0.24 and one thread after. A predicate
+selects instead, the best that the host can evaluate.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from remote_prof.engines.base import ProfileRequest, Sidecar
+from remote_prof.engines.bpftrace_keys import Stacks
+from remote_prof.engines.bpftrace_output import parse_bpftrace
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.target import Target
+from remote_prof.profile.model import Profile
+from remote_prof.records import Problem, Severity
+from remote_prof.templates import Verbatim, render
+
+# bpftrace itself needs 100 MB; 65536 stacks of 127 frames in the kernel's map come on top.
+_MEMORY_LIMIT_BYTES = 1 << 30
+_CPU_LIMIT = 1.0
+_PIDS_LIMIT = 64
+_MAP_KEYS = 65536
+# Old versions look names up slowly (13 ms a stack): the bound leaves time for that.
+_GRACE_S = 60
+_KILL_AFTER_S = 20
+_CAP_BPF_KERNEL = (5, 8)
+_CAP_BPF_DOCKER = (23,)
+_MEMLOCK_KERNEL = (5, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which samples count: a predicate, or a process whose pid namespace makes one."""
+
+    text: str
+    environment: tuple[tuple[str, str], ...]
+    complete: bool  # whether processes that start later are covered
+
+
+class Bpftrace:
+    """See the module."""
+
+    name = "bpftrace"
+
+    def problems(self, request: ProfileRequest, facts: HostFacts, target: Target) -> list[Problem]:
+        """Return what speaks against bpftrace there."""
+        found = []
+        if facts.lockdown == "confidentiality" and not request.privileged:
+            found.append(
+                Problem(
+                    Severity.ERROR,
+                    "the kernel is locked down: it lets nobody read its memory by BPF",
+                    "/sys/kernel/security/lockdown says [confidentiality]",
+                    "use a language's own profiler; the lockdown ends only with a reboot",
+                )
+            )
+        if kernel_version(facts.kernel) < (4, 9):
+            found.append(
+                Problem(
+                    Severity.ERROR,
+                    f"kernel {facts.kernel} is too old for sampling with bpftrace",
+                    "BPF programs on perf events came with Linux 4.9",
+                    "use perf on that host",
+                )
+            )
+        if not choose_filter(facts, target).complete and target.scope == "container":
+            found.append(
+                Problem(
+                    Severity.WARNING,
+                    "processes that start during the run are not sampled",
+                    "the host has neither unified control groups nor BTF: "
+                    f"the filter is a list of {len(target.processes)} pids",
+                )
+            )
+        return found
+
+    def plan(self, request: ProfileRequest, facts: HostFacts, target: Target) -> Sidecar:
+        """Return the sidecar for a host and a target."""
+        chosen = choose_filter(facts, target)
+        rung, capabilities = choose_rung(request, facts)
+        engine = facts.engine
+        assert engine is not None
+        options = ["no-new-privileges"]
+        if facts.selinux_enforcing:
+            options.append("label=disable")
+        return Sidecar(
+            image=request.image,
+            script=_script(request, one_process=_one_process(target)),
+            filter_text=chosen.text,
+            rung=rung,
+            environment=dict(chosen.environment),
+            capabilities=capabilities,
+            privileged=request.privileged,
+            security_options=tuple(options),
+            host_user_namespace="name=userns" in engine.security_options,
+            unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
+            memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
+            cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
+            pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
+        )
+
+    def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
+        """Parse what the sidecar printed. Raises ParseError."""
+        return parse_bpftrace(
+            raw,
+            keep_offsets=keep_offsets,
+            frequency_hz=request.frequency_hz,
+            stacks=Stacks(request.stacks),
+        )
+
+
+def choose_filter(facts: HostFacts, target: Target) -> Filter:
+    """Return the best predicate that the host can evaluate.
+
+    The id of the control group (unified hierarchy), else the pid namespace by BTF, else the pids
+    that there are now.
+    """
+    pids = " || ".join(f"pid == {process.pid}" for process in target.processes)
+    if target.scope == "process":
+        return Filter(
+            f"the process by pid: {pids}", (("TARGET_FILTER", pids), ("TARGET_PID", "")), True
+        )
+    if target.cgroup_ids:
+        ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
+        return Filter(
+            f"the container by control group: {ids}",
+            (("TARGET_FILTER", ids), ("TARGET_PID", "")),
+            True,
+        )
+    own_namespace = target.container.pid_mode == ""
+    if facts.btf and own_namespace:
+        main = str(target.container.pid)
+        return Filter(
+            f"the container by the pid namespace of process {main}",
+            (("TARGET_FILTER", ""), ("TARGET_PID", main)),
+            True,
+        )
+    return Filter(
+        f"the container by its pids: {pids}", (("TARGET_FILTER", pids), ("TARGET_PID", "")), False
+    )
+
+
+def choose_rung(request: ProfileRequest, facts: HostFacts) -> tuple[str, tuple[str, ...]]:
+    """Return the narrowest privileges that work there: a name, and the capabilities.
+
+    Docker knows CAP_BPF and CAP_PERFMON, and lets seccomp pass what they allow, since 23.0; the
+    kernel since 5.8. CAP_SYSLOG is what shows the kernel's function names.
+    """
+    if request.privileged:
+        return "privileged", ()
+    engine = facts.engine
+    assert engine is not None
+    fine = (
+        engine.name != "podman"
+        and engine.version_tuple >= _CAP_BPF_DOCKER
+        and kernel_version(facts.kernel) >= _CAP_BPF_KERNEL
+    )
+    names: tuple[str, ...] = ("BPF", "PERFMON") if fine else ("SYS_ADMIN",)
+    names += ("SYS_PTRACE",)
+    if request.stacks != "user":
+        names += ("SYSLOG",)
+    return "+".join(names), names
+
+
+def kernel_version(release: str) -> tuple[int, ...]:
+    """Return the leading numbers of ``uname -r``: ``6.1.0-18-amd64`` is (6, 1)."""
+    return tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+
+
+def _one_process(target: Target) -> bool:
+    return target.scope == "process" and len(target.processes) == 1
+
+
+def _script(request: ProfileRequest, *, one_process: bool) -> str:
+    stacks = {"user": ("ustack",), "kernel": ("kstack",), "both": ("kstack", "ustack")}
+    program = render(
+        "bpftrace/oncpu.bt.j2",
+        frequency_hz=request.frequency_hz,
+        keys=Verbatim(", ".join(("pid", "comm", *stacks[request.stacks]))),
+        print_ms=_print_interval_ms(request.duration_s),
+        duration_ms=round(request.duration_s * 1000),
+    )
+    return render(
+        "bpftrace/sidecar.sh.j2",
+        program=Verbatim(program),
+        map_keys=_MAP_KEYS,
+        one_process=one_process,
+        kill_after_s=_KILL_AFTER_S,
+        timeout_s=round(request.duration_s) + _GRACE_S,
+    )
+
+
+def _print_interval_ms(duration_s: float) -> int:
+    """Every 2 s in a short run, up to every 10 s in a long one."""
+    return round(min(10.0, max(2.0, duration_s / 10)) * 1000)

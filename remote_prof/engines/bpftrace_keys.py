@@ -1,0 +1,155 @@
+"""The key of a map entry that bpftrace printed, made a stack.
+
+What stands between ``[`` and ``]: 17``: scalar keys (pid, comm...) joined by ``, ``, and up to two
+stacks. See ``bpftrace_output`` for the forms.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from remote_prof.engines.bpftrace_frames import Side, is_offset, parse_frame
+from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, Stack
+
+NO_STACK = "[no stack]"  # neither a process nor a frame was printed
+
+
+class Stacks(StrEnum):
+    """Which stacks the program asked for; a key with one stack does not say which it is."""
+
+    BOTH = "both"
+    USER = "user"
+    KERNEL = "kernel"
+
+
+_LONE_SIDES = {
+    Stacks.BOTH: Side.EITHER,
+    Stacks.USER: Side.USER,
+    Stacks.KERNEL: Side.KERNEL,
+}
+
+
+class _Frames(dict[bytes, Frame]):
+    """Frames by line: each distinct line is parsed once."""
+
+    def __init__(self, side: Side, *, keep_offsets: bool) -> None:
+        super().__init__()
+        self._side = side
+        self._keep_offsets = keep_offsets
+        self._functions: dict[bytes, Frame] = {}
+
+    def __missing__(self, line: bytes) -> Frame:
+        # Most new lines are known functions at new offsets.
+        base, _, offset = line.rpartition(b"+")
+        if self._keep_offsets or not is_offset(offset) or not line.startswith(b" "):
+            frame = self._parse(line)
+        else:
+            known = self._functions.get(base)
+            frame = known or self._functions.setdefault(base, self._parse(line))
+        self[line] = frame
+        return frame
+
+    def _parse(self, line: bytes) -> Frame:
+        return parse_frame(line, self._side, keep_offsets=self._keep_offsets)
+
+
+class KeyReader:
+    """Reads the text of a map key: what stands between ``[`` and ``]: 17``."""
+
+    def __init__(self, *, keep_offsets: bool, stacks: Stacks, max_depth: int) -> None:
+        lone = _LONE_SIDES[stacks]
+        self._kernel = _Frames(Side.KERNEL, keep_offsets=keep_offsets)
+        self._user = _Frames(Side.USER, keep_offsets=keep_offsets)
+        self._lone = _Frames(lone, keep_offsets=keep_offsets)
+        self._most_stacks = 2 if stacks is Stacks.BOTH else 1
+        self._max_depth = max_depth
+
+    def read(self, key: bytes, *, own: bool) -> Stack:
+        """Make a stack, root first, of a key; ``own`` says that it begins with pid and comm."""
+        scalars, stacks = _split_key(key, self._most_stacks)
+        root = _process(scalars, own=own)
+        if len(stacks) > 1:
+            kernel = [self._kernel[line] for line in stacks[0]]
+            user = [self._user[line] for line in stacks[-1]]
+        else:
+            kernel = []
+            user = [self._lone[line] for line in stacks[0]] if stacks else []
+        if len(user) >= self._max_depth:
+            root.append(Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED))
+        user.reverse()
+        kernel.reverse()
+        return tuple(root + user + kernel) or (Frame(NO_STACK, FrameKind.UNRESOLVED),)
+
+
+def _split_key(key: bytes, most_stacks: int) -> tuple[bytes, list[list[bytes]]]:
+    """Split a key into its scalars (joined by ``, ``) and the lines of each stack."""
+    parts = [part.partition(b"\n") for part in _rejoin(key).split(b"\n, ")]
+    implied = most_stacks - sum(bool(newline) for _, newline, _ in parts)
+    scalars: list[bytes] = []
+    stacks: list[list[bytes]] = []
+    for text, newline, lines in parts:
+        scalar, empty = _split_scalars(text, implied, followed=bool(newline))
+        implied -= empty
+        stacks.extend([] for _ in range(empty))
+        if scalar:
+            scalars.append(scalar)
+        if newline:
+            stacks.append(_lines(lines))
+    return b", ".join(scalars), stacks
+
+
+def _split_scalars(text: bytes, implied: int, *, followed: bool) -> tuple[bytes, int]:
+    """Take the stacks that are empty, at most ``implied``, off the end of some keys.
+
+    0.17 prints nothing for such a stack, so only the comma before it shows. ``followed`` says that
+    a stack with frames comes next: the last comma joins the two.
+    """
+    if followed:
+        if not text:
+            return b"", 0
+        text = text.removesuffix(b", ")
+    empty = 0
+    while empty < implied and text.endswith(b", "):
+        text = text[:-2]
+        empty += 1
+    if not text and empty < implied:
+        empty += 1
+    return text, empty
+
+
+def _rejoin(key: bytes) -> bytes:
+    """Mend a first line that a line break in the comm has cut in two."""
+    first, newline, rest = key.partition(b"\n")
+    if not newline or not first or first.endswith(b", ") or b", \n" not in rest:
+        return key
+    more, _, rest = rest.partition(b", \n")
+    return first + b" " + more.replace(b"\n", b" ") + b", \n" + rest
+
+
+def _lines(text: bytes) -> list[bytes]:
+    text = text.removesuffix(b"\n")
+    return text.split(b"\n") if text else []
+
+
+def _process(scalars: bytes, *, own: bool) -> list[Frame]:
+    """Make the root frame of the scalar keys, or none where there are none.
+
+    Our own maps have the pid first. Elsewhere a number before the comm is taken for the pid, and
+    one behind it may be a thread's: it is dropped.
+    """
+    if not scalars:
+        return []
+    text = scalars.decode("utf-8", "replace")
+    first, comma, rest = text.partition(", ")
+    if not (first.isascii() and first.isdigit() and len(first) <= 20):
+        return [Frame(text if own else _drop_numbers(text), FrameKind.PROCESS)]
+    name = rest if comma else first
+    return [Frame(name if own else _drop_numbers(name), FrameKind.PROCESS, pid=int(first))]
+
+
+def _drop_numbers(text: str) -> str:
+    while True:
+        rest, comma, last = text.rpartition(", ")
+        if not comma or not last.isdigit():
+            return text
+        text = rest

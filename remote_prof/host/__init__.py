@@ -1,0 +1,1 @@
+"""Facts of a host, its containers, and the target on it."""

@@ -1,0 +1,247 @@
+"""Facts of a host, and the pure function that makes them of the facts script's output."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from remote_prof.host.containers import Container, parse_containers
+from remote_prof.host.processes import Process, parse_processes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that the host holds."""
+
+    image_id: str
+    digests: tuple[str, ...]
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """The container engine. ``access``: direct, sudo, sudo-password or denied.
+
+    ``error`` is what it said when it did not answer. Limits are what its kernel supports.
+    """
+
+    name: str
+    path: str
+    access: str
+    error: str = ""
+    version: str = ""
+    security_options: tuple[str, ...] = ()
+    memory_limit: bool = False
+    cpu_limit: bool = False
+    pids_limit: bool = False
+
+    @property
+    def answers(self) -> bool:
+        """Whether the engine can be used by this login, perhaps by way of sudo."""
+        return self.access in ("direct", "sudo")
+
+    @property
+    def version_tuple(self) -> tuple[int, ...]:
+        """Leading numbers of the version: (26, 1, 5)."""
+        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What one exchange tells about a host.
+
+    ``cgroup`` is v2, hybrid or v1; ``cgroup_root`` where its unified tree is mounted (empty on
+    v1). ``work_parents`` maps directories that can hold a run's files to their free bytes.
+    ``pid_namespace`` is the login's own, by inode. ``clock_s`` is the host's Unix time.
+    """
+
+    kernel: str
+    architecture: str
+    os_name: str
+    login: str
+    uid: int
+    groups: tuple[str, ...]
+    clock_s: int
+    btf: bool
+    lockdown: str
+    selinux_enforcing: bool
+    sysctls: Mapping[str, int]
+    cgroup: str
+    cgroup_root: str
+    tools: frozenset[str]
+    work_parents: Mapping[str, int]
+    engine: EngineFacts | None
+    compose: str = ""  # "v2 2.26.1", "v1", "standalone 2.30", or empty
+    image: Image | None = None
+    pid_namespace: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """Facts, containers and their processes, as one exchange found them.
+
+    ``become``: the engine answers only to the rights of the host's ``Become``.
+    """
+
+    facts: HostFacts
+    become: bool = False
+    containers: tuple[Container, ...] = ()
+    processes: tuple[Process, ...] = ()
+    cgroup_ids: Mapping[str, int] = field(default_factory=dict)
+
+
+def parse_facts(output: bytes, *, become: bool = False) -> HostState:
+    """Parse what the facts script printed. Pure; a section that is missing leaves its default."""
+    sections = _sections(output.decode("utf-8", "replace"))
+    kernel = _get(sections, "kernel", 3)
+    login = _get(sections, "login", 3)
+    cgroup, _, root = _get(sections, "cgroup", 1)[0].partition(" ")
+    namespaces = dict(_inodes(sections.get("pidns", [])))
+    cgroup_ids = {
+        path.removeprefix(root): inode for path, inode in _inodes(sections.get("cgroupids", []))
+    }
+    facts = HostFacts(
+        kernel=kernel[1],
+        architecture=kernel[2],
+        os_name=_get(sections, "os", 1)[0].strip('"'),
+        login=login[1],
+        uid=_int(login[0], -1),
+        groups=tuple(login[2].split()),
+        clock_s=_int(_get(sections, "clock", 1)[0], 0),
+        btf=_get(sections, "btf", 1)[0] == "yes",
+        lockdown=_lockdown(_get(sections, "lockdown", 1)[0]),
+        selinux_enforcing=_get(sections, "selinux", 1)[0] == "1",
+        sysctls=dict(_sysctls(sections.get("sysctl", []))),
+        cgroup=cgroup,
+        cgroup_root=root,
+        tools=frozenset(sections.get("tools", [])),
+        work_parents=dict(_space(sections.get("space", []))),
+        engine=_engine(sections),
+        compose=_get(sections, "compose", 1)[0],
+        image=_image(_get(sections, "image", 1)[0]),
+        pid_namespace=namespaces.get("/proc/self/ns/pid"),
+    )
+    return HostState(
+        facts=facts,
+        become=become or (facts.engine is not None and facts.engine.access == "sudo"),
+        containers=parse_containers(sections.get("containers", [])),
+        processes=parse_processes(sections, namespaces),
+        cgroup_ids=cgroup_ids,
+    )
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("@@"):
+            name = line[2:]
+            while name in sections:  # a section that comes twice, as the CPU times do
+                name += "+"
+            current = sections[name] = []
+        elif line:
+            current.append(line)
+    return sections
+
+
+def _get(sections: Mapping[str, list[str]], name: str, lines: int) -> list[str]:
+    found = sections.get(name, [])[:lines]
+    return found + [""] * (lines - len(found))
+
+
+def _int(text: str, default: int) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return default
+
+
+def _inodes(lines: list[str]) -> Iterator[tuple[str, int]]:
+    # " 4026531836 /proc/self/ns/pid", as "ls -di" prints
+    for line in lines:
+        inode, _, path = line.strip().partition(" ")
+        if inode.isdigit():
+            yield path, int(inode)
+
+
+def _sysctls(lines: list[str]) -> Iterator[tuple[str, int]]:
+    for line in lines:
+        name, _, value = line.partition("=")
+        yield name, _int(value, 0)
+
+
+def _space(lines: list[str]) -> Iterator[tuple[str, int]]:
+    for line in lines:
+        free_kib, _, parent = line.partition(" ")
+        if free_kib.isdigit():
+            yield parent, int(free_kib) * 1024
+
+
+def _lockdown(line: str) -> str:
+    # "none [integrity] confidentiality": the brackets mark what is in force
+    found = re.search(r"\[(\w+)\]", line)
+    return found.group(1) if found else ""
+
+
+def _engine(sections: Mapping[str, list[str]]) -> EngineFacts | None:
+    path = _get(sections, "engine", 1)[0]
+    if not path:
+        return None
+    verdict, *said = _get(sections, "access", 1) + sections.get("access", [])[1:]
+    status, _, access = verdict.partition(" ")
+    name = path.rpartition("/")[2]
+    if status != "0":
+        access = access if access == "sudo-password" else "denied"
+        return EngineFacts(name, path, access, error=said[0].strip() if said else "")
+    found = _json("".join(sections.get("info", [])))
+    info: dict[str, Any] = found if isinstance(found, dict) else {}
+    return (
+        _podman(name, path, access, info) if "host" in info else _docker(name, path, access, info)
+    )
+
+
+def _docker(name: str, path: str, access: str, info: Mapping[str, Any]) -> EngineFacts:
+    return EngineFacts(
+        name,
+        path,
+        access,
+        version=str(info.get("ServerVersion", "")),
+        security_options=tuple(str(option) for option in info.get("SecurityOptions") or ()),
+        memory_limit=bool(info.get("MemoryLimit")),
+        cpu_limit=bool(info.get("CpuCfsQuota")),
+        pids_limit=bool(info.get("PidsLimit")),
+    )
+
+
+def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> EngineFacts:
+    security = info["host"].get("security", {})
+    controllers = info["host"].get("cgroupControllers") or ()
+    options = ["name=rootless"] if security.get("rootless") else []
+    return EngineFacts(
+        name,
+        path,
+        access,
+        version=str(info.get("version", {}).get("Version", "")),
+        security_options=tuple(options),
+        memory_limit="memory" in controllers,
+        cpu_limit="cpu" in controllers,
+        pids_limit="pids" in controllers,
+    )
+
+
+def _image(line: str) -> Image | None:
+    found = _json(line)
+    if not isinstance(found, list) or len(found) != 3:
+        return None
+    return Image(str(found[0]), tuple(found[1] or ()), str(found[2]))
+
+
+def _json(text: str) -> object:
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return None
+    return found

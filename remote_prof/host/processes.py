@@ -1,0 +1,129 @@
+"""Processes of containers, as /proc of the host tells of them (see proc(5))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_STATUS = re.compile(r"/proc/(\d+)/status:(\w+):\s*(.*)")
+_PATH = re.compile(r"/proc/(\d+)/cgroup:\d+:([^:]*):(.*)")
+_TICKS_PER_S = 100  # USER_HZ: fixed by the kernel's ABI on all current architectures
+
+_LANGUAGES = (
+    ("python", "Python"),
+    ("uwsgi", "Python"),
+    ("gunicorn", "Python"),
+    ("node", "Node.js"),
+    ("java", "Java"),
+    ("ruby", "Ruby"),
+    ("puma", "Ruby"),
+    ("php", "PHP"),
+    ("perl", "Perl"),
+    ("dotnet", ".NET"),
+    ("beam", "Erlang"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of a container.
+
+    ``pid`` is the host's, ``container_pid`` the one seen inside. ``cgroup`` is its path in the
+    unified tree, ``cpuacct`` in the v1 controller's; empty where there is none.
+    ``pid_namespace`` is None where the login may not see it. ``cpu_share`` is of one CPU, None
+    where it was not measured.
+    """
+
+    pid: int
+    container_id: str
+    container_pid: int
+    parent_pid: int
+    name: str
+    arguments: str = ""
+    cgroup: str = ""
+    cpuacct: str = ""
+    pid_namespace: int | None = None
+    cpu_share: float | None = None
+
+    @property
+    def language(self) -> str:
+        """A guess from the name and the program's path: ``native`` where nothing is known."""
+        program = self.arguments.split(" ", 1)[0].rpartition("/")[2]
+        for start, language in _LANGUAGES:
+            if program.startswith(start) or self.name.startswith(start):
+                return language
+        return "native"
+
+
+def parse_processes(
+    sections: Mapping[str, list[str]], namespaces: Mapping[str, int]
+) -> tuple[Process, ...]:
+    """Parse the facts script's sections, ordered by host pid."""
+    owners = dict(_owners(sections.get("membership", [])))
+    status: dict[int, dict[str, str]] = {}
+    for line in sections.get("status", []):
+        if found := _STATUS.match(line):
+            status.setdefault(int(found[1]), {})[found[2]] = found[3]
+    paths: dict[int, dict[str, str]] = {}
+    for line in sections.get("paths", []):
+        if found := _PATH.match(line):
+            paths.setdefault(int(found[1]), {})["cpuacct" if found[2] else ""] = found[3]
+    arguments = dict(_arguments(sections.get("arguments", [])))
+    shares = _cpu_shares(sections)
+    return tuple(
+        Process(
+            pid=pid,
+            container_id=owners[pid],
+            container_pid=int((fields.get("NSpid") or str(pid)).split()[-1]),
+            parent_pid=int(fields.get("PPid") or 0),
+            name=fields.get("Name", ""),
+            arguments=arguments.get(pid, ""),
+            cgroup=paths.get(pid, {}).get("", ""),
+            cpuacct=paths.get(pid, {}).get("cpuacct", ""),
+            pid_namespace=namespaces.get(f"/proc/{pid}/ns/pid"),
+            cpu_share=shares.get(pid),
+        )
+        for pid, fields in sorted(status.items())
+        if pid in owners
+    )
+
+
+def _owners(lines: list[str]) -> Iterator[tuple[int, str]]:
+    # "/proc/4242/cgroup:12:pids:/docker/<64 hex digits>"; nested engines: the outermost owns it
+    for line in lines:
+        pid = line.removeprefix("/proc/").partition("/")[0]
+        if pid.isdigit() and (found := _ID.search(line)):
+            yield int(pid), found.group()
+
+
+def _arguments(lines: list[str]) -> Iterator[tuple[int, str]]:
+    for line in lines:
+        pid, _, text = line.strip().partition(" ")
+        if pid.isdigit():
+            yield int(pid), text.strip()
+
+
+def _cpu_shares(sections: Mapping[str, list[str]]) -> dict[int, float]:
+    before = dict(_cpu_ticks(sections.get("stat", [])))
+    after = dict(_cpu_ticks(sections.get("stat+", [])))
+    uptime = [
+        float(lines[0].split()[0])
+        for name in ("uptime", "uptime+")
+        if (lines := sections.get(name))
+    ]
+    if len(uptime) != 2 or uptime[1] <= uptime[0]:
+        return {}
+    window = (uptime[1] - uptime[0]) * _TICKS_PER_S
+    return {pid: (ticks - before[pid]) / window for pid, ticks in after.items() if pid in before}
+
+
+def _cpu_ticks(lines: list[str]) -> Iterator[tuple[int, int]]:
+    # "4242 (name) S 1 ...": the name may hold spaces and brackets; utime and stime are the
+    # 14th and 15th fields of the line
+    for line in lines:
+        head, _, rest = line.rpartition(")")
+        pid, fields = head.partition(" ")[0], rest.split()
+        if pid.isdigit() and len(fields) > 12:
+            yield int(pid), int(fields[11]) + int(fields[12])

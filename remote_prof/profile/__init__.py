@@ -1,0 +1,1 @@
+"""The folded-stack model: merging, folding, quality."""

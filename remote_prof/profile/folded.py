@@ -1,0 +1,105 @@
+"""Folded stacks: one stack a line, root first, ``;`` between frames, its weight at the end.
+
+Format: https://github.com/brendangregg/FlameGraph#2-fold-stacks. The endings ``_[k]`` (kernel),
+``_[i]`` (inlined) and ``_[j]`` (JIT) are those of its collapsers' ``--kernel``, ``--inline`` and
+``--jit``. The format has no quoting, so on writing ``;`` in a name becomes ``:`` (as in the
+collapsers of FlameGraph) and a control character, a line or paragraph separator, or a lone
+surrogate becomes ``?``. Pids, modules and offsets are not written, nor the kinds without an
+annotation: reading tells UNRESOLVED and TRUNCATED by their names, and takes the rest for USER.
+"""
+
+from __future__ import annotations
+
+import re
+
+from remote_prof.errors import ParseError
+from remote_prof.profile.model import (
+    TRUNCATED_CALLERS,
+    UNKNOWN,
+    Frame,
+    FrameKind,
+    Profile,
+    Stack,
+)
+
+ANNOTATIONS = {
+    FrameKind.KERNEL: "_[k]",
+    FrameKind.INLINED: "_[i]",
+    FrameKind.JIT: "_[j]",
+}
+
+_KINDS = {annotation: kind for kind, annotation in ANNOTATIONS.items()}
+_NAMELESS = re.compile(r"0x[0-9a-f]+|\[.*\]")
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_DIGITS = 20  # 2**64 has 20; longer numbers are no weights, and slow to convert
+_EVIDENCE_CHARS = 120
+
+
+def parse_folded(
+    data: bytes | str, *, process_root: bool = False, unit: str = "samples"
+) -> Profile:
+    """Parse folded stacks; equal stacks are summed.
+
+    A file does not say whether the first frame is a process: ``process_root`` does, and ``unit``
+    says what the weights are. Empty lines and comments (``#`` first and no weight at the end) are
+    skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
+    becomes U+FFFD. Raises ``ParseError`` with the line number for anything else.
+    """
+    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    stacks: dict[Stack, int] = {}
+    frames: dict[str, Frame] = {}
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
+        if not line.strip():
+            continue
+        names, _, weight = line.rpartition(" ")
+        if not _is_weight(weight) or not names:
+            if line.startswith("#"):
+                continue
+            raise _malformed(number, line)
+        stack = _stack(names, frames, process_root=process_root)
+        stacks[stack] = stacks.get(stack, 0) + int(weight)
+    return Profile(stacks={stack: weight for stack, weight in stacks.items() if weight}, unit=unit)
+
+
+def _stack(names: str, frames: dict[str, Frame], *, process_root: bool) -> Stack:
+    parts = names.split(";")
+    stack = []
+    for name in parts:
+        frame = frames.get(name)
+        if frame is None:
+            frame = frames[name] = parse_frame(name)
+        stack.append(frame)
+    if process_root:
+        stack[0] = Frame(parts[0] or UNKNOWN, FrameKind.PROCESS)
+    return tuple(stack)
+
+
+def parse_frame(name: str) -> Frame:
+    """Read one name of a folded stack: its annotation, or its form, tells the kind."""
+    kind = _KINDS.get(name[-4:])
+    if kind is not None and len(name) > len("_[k]"):
+        return Frame(name[:-4], kind)
+    if name == TRUNCATED_CALLERS:
+        return Frame(name, FrameKind.TRUNCATED)
+    if not name or _NAMELESS.fullmatch(name):
+        return Frame(name or UNKNOWN, FrameKind.UNRESOLVED)
+    return Frame(name)
+
+
+def format_frame(name: str, kind: FrameKind) -> str:
+    """Write one name of a folded stack, with its annotation; see the module for what changes."""
+    written = _UNWRITABLE.sub("?", name).replace(";", ":") or UNKNOWN
+    return written + ANNOTATIONS.get(kind, "")
+
+
+def _is_weight(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
+def _malformed(number: int, line: str) -> ParseError:
+    shown = line if len(line) <= _EVIDENCE_CHARS else line[:_EVIDENCE_CHARS] + "..."
+    return ParseError(
+        f"line {number} is no folded stack",
+        evidence=f"line {number}: {shown!r}",
+        hint="A line is 'root;caller;leaf 42': frames, a space, and a whole number.",
+    )

@@ -1,0 +1,171 @@
+"""How far a profile can be trusted, in figures and in sentences."""
+
+from __future__ import annotations
+
+import math
+
+from remote_prof.profile.model import FrameKind, Profile, Quality, Stack, is_kernel
+from remote_prof.records import Problem, Severity
+
+# A stack with at most so many user frames is shallow. Where frame pointers are missing, the leaf
+# is found by the program counter and its "caller" by chance: one frame or two. A thread of even a
+# small program has more: its start routine, a loop, and what the loop calls.
+SHALLOW_FRAMES = 2
+# Short stacks are normal for leaf system calls and tiny programs; half of all are not.
+SHALLOW_SHARE = 0.5
+# Beyond this, more than one sample in five has no name where it counts, and the order of the top
+# functions cannot be relied upon. Vendor libraries without symbols give some per cent.
+UNRESOLVED_SHARE = 0.2
+# Cut stacks have lost their callers, so totals near the root are too small: one per cent is
+# the rounding of a share, more is seen in the picture.
+TRUNCATED_SHARE = 0.01
+# The loss is not random: whichever stacks came first had room. Above a per cent it shows.
+LOST_SHARE = 0.01
+# A clock tick that finds the CPU busy elsewhere costs some per cent; half of all is a fault.
+EXPECTED_SHARE = 0.5
+# With n samples a share of one half is uncertain by 0.98 / sqrt(n) (95 %, normal approximation
+# of the binomial distribution): 10 points at 100.
+FEW_SAMPLES = 100
+
+_USER_KINDS = frozenset(
+    {
+        FrameKind.USER,
+        FrameKind.JIT,
+        FrameKind.INTERPRETED,
+        FrameKind.INLINED,
+        FrameKind.UNRESOLVED,
+    }
+)
+
+
+def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
+    """Measure ``profile``; ``expected`` is the weight that the profiler should have taken."""
+    got = unresolved = truncated = shallow = 0
+    for stack, weight in profile.stacks.items():
+        got += weight
+        if stack and stack[-1].kind is FrameKind.UNRESOLVED:
+            unresolved += weight
+        is_cut = any(frame.kind is FrameKind.TRUNCATED for frame in stack)
+        if is_cut:
+            truncated += weight
+        elif 0 < _user_frames(stack) <= SHALLOW_FRAMES:
+            shallow += weight
+    whole = got or 1
+    return Quality(
+        expected=expected,
+        got=got,
+        lost=profile.lost,
+        unresolved_share=unresolved / whole,
+        truncated_share=truncated / whole,
+        shallow_share=shallow / whole,
+    )
+
+
+def _user_frames(stack: Stack) -> int:
+    return sum(frame.kind in _USER_KINDS and not is_kernel(frame) for frame in stack)
+
+
+def hints(profile: Profile, quality: Quality) -> list[Problem]:
+    """Say what ``quality`` means for whoever reads the profile, and what to do about it.
+
+    Empty where the profile is sound. A profile without samples has no hints: it is an error, and
+    its cause is not in the data.
+    """
+    if not quality.got:
+        return []
+    found = (
+        _few(profile, quality),
+        _missing(profile, quality),
+        _lost(profile, quality),
+        _shallow(quality),
+        _unresolved(profile, quality),
+        _truncated(profile, quality),
+    )
+    return [problem for problem in found if problem is not None]
+
+
+def _few(profile: Profile, quality: Quality) -> Problem | None:
+    # Where weights are no samples, their sum says nothing about how many were taken.
+    if profile.unit != "samples" or quality.got >= FEW_SAMPLES:
+        return None
+    error = min(98 / math.sqrt(quality.got), 100)
+    return Problem(
+        Severity.WARNING,
+        f"only {quality.got} samples: shares are rough, ±{error:.0f} points at worst",
+        fix="Profile for longer, at a higher frequency, or while the target is busy.",
+    )
+
+
+def _missing(profile: Profile, quality: Quality) -> Problem | None:
+    taken = quality.got + quality.lost
+    if not quality.expected or taken >= EXPECTED_SHARE * quality.expected:
+        return None
+    return Problem(
+        Severity.WARNING,
+        f"{_percent(taken / quality.expected)} of the expected {profile.unit} were taken",
+        evidence=f"{taken} of {quality.expected} {profile.unit}",
+        fix="See whether the target ran all the time, and whether the host is overloaded.",
+    )
+
+
+def _lost(profile: Profile, quality: Quality) -> Problem | None:
+    share = quality.lost / (quality.got + quality.lost)
+    if share <= LOST_SHARE:
+        return None
+    return Problem(
+        Severity.WARNING,
+        f"{_percent(share)} of the {profile.unit} were lost: rare stacks are underrated",
+        evidence=f"{quality.lost} of {quality.got + quality.lost} {profile.unit}",
+        fix="Profile for a shorter time or at a lower frequency, or raise the profiler's map size.",
+    )
+
+
+def _shallow(quality: Quality) -> Problem | None:
+    if quality.shallow_share < SHALLOW_SHARE:
+        return None
+    return Problem(
+        Severity.WARNING,
+        f"{_percent(quality.shallow_share)} of the stacks have one or two user frames: "
+        "the program, or the runtime in it, is built without frame pointers",
+        fix="Use perf with DWARF unwinding or the language's own profiler, "
+        "or rebuild with -fno-omit-frame-pointer.",
+    )
+
+
+def _unresolved(profile: Profile, quality: Quality) -> Problem | None:
+    if quality.unresolved_share <= UNRESOLVED_SHARE:
+        return None
+    nameless = kernel = 0
+    for stack, weight in profile.stacks.items():
+        if stack and stack[-1].kind is FrameKind.UNRESOLVED:
+            nameless += weight
+            kernel += weight if is_kernel(stack[-1]) else 0
+    what = f"{_percent(quality.unresolved_share)} of the stacks end in a frame without a name"
+    if 2 * kernel > nameless:
+        return Problem(
+            Severity.WARNING,
+            f"{what}: kernel symbols could not be read",
+            fix="Give the sidecar CAP_SYSLOG, and see kernel.kptr_restrict on the host.",
+        )
+    return Problem(
+        Severity.WARNING,
+        f"{what}: a stripped binary, code made at run time (JIT), or a process that has ended",
+        fix="Use a build with symbols, have the runtime write a perf map, "
+        "or use the language's own profiler.",
+    )
+
+
+def _truncated(profile: Profile, quality: Quality) -> Problem | None:
+    if quality.truncated_share <= TRUNCATED_SHARE:
+        return None
+    limit = f" of {profile.max_depth} frames" if profile.max_depth else ""
+    return Problem(
+        Severity.WARNING,
+        f"{_percent(quality.truncated_share)} of the stacks were cut at the profiler's limit"
+        f"{limit}: their callers are missing",
+        fix="Read these stacks from the leaf, or use the language's own profiler.",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1g} %"

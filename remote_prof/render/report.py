@@ -1,0 +1,36 @@
+"""What a renderer gets, and what a renderer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from remote_prof.profile.model import Profile, Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A profile with all that a reader has to know of it.
+
+    ``title`` and ``subtitle`` are one line each. ``facts`` are names and values about the run
+    (host, target, command, versions...) in the order in which they are to be shown.
+    """
+
+    profile: Profile
+    quality: Quality
+    title: str
+    subtitle: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """One output format. ``filename`` is its file's name in a run directory.
+
+    ``render`` is pure: equal reports make equal bytes. It takes any profile, without samples too,
+    and any name in it.
+    """
+
+    name: str
+    filename: str
+    render: Callable[[Report], bytes]

@@ -1,0 +1,119 @@
+"""The local directory of a run: raw files first, every file by atomic rename, nothing twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import re
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from remote_prof.errors import RemoteProfError, UsageError
+from remote_prof.run.manifest import Artifact, Manifest, dump_manifest, parse_manifest
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.@:-]")
+_MANIFEST = "run.json"
+
+
+def new_run_id(now: dt.datetime | None = None) -> str:
+    """Return a name that sorts by time and is taken by no other run: ``20260131-235959-1a2b3c``."""
+    now = now or dt.datetime.now(dt.UTC)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def safe_name(name: str) -> str:
+    """Return a name as one component of a path, whatever a host called it."""
+    return _UNSAFE.sub("_", name).lstrip(".") or "_"
+
+
+class RunDirectory:
+    """``results/<run id>``; see the design for what is in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, results: Path, run_id: str) -> RunDirectory:
+        """Make the directory of a new run. Raises RemoteProfError where that cannot be."""
+        path = results / run_id
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise RemoteProfError(
+                f"the results cannot be written to {results}",
+                evidence=str(error),
+                hint="choose another place with --output",
+            ) from error
+        return cls(path)
+
+    @classmethod
+    def find(cls, name: str, results: Path) -> RunDirectory:
+        """Find a run by its directory, its id, or the start of its id; ``last`` is the newest.
+
+        Raises UsageError with the newest runs where there is none or more than one.
+        """
+        if (Path(name) / _MANIFEST).is_file():
+            return cls(Path(name))
+        runs = list_runs(results)
+        found = [run for run in runs if run.path.name.startswith(name)]
+        if name == "last":
+            found = runs[-1:]
+        if len(found) == 1:
+            return found[0]
+        what = f"{len(found)} runs begin with {name!r}" if found else f"there is no run {name!r}"
+        newest = ", ".join(run.path.name for run in (found or runs)[-5:])
+        raise UsageError(
+            what,
+            evidence=f"looked in {results}" + (f"; the newest are {newest}" if newest else ""),
+            hint="list them with: remote-prof runs",
+        )
+
+    def host_directory(self, host: str, target: str) -> Path:
+        """Return (and make) the directory of one target on one host."""
+        path = self.path / "hosts" / safe_name(host) / safe_name(target)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write(self, path: Path, data: bytes, *, raw: bool) -> Artifact:
+        """Write a file by atomic rename. A raw file is written once and then read-only."""
+        if not (raw and path.exists()):
+            write_atomically(path, data)
+            if raw:
+                path.chmod(0o444)
+        relative = path.relative_to(self.path).as_posix()
+        return Artifact(relative, len(data), hashlib.sha256(data).hexdigest(), raw)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Write ``run.json``."""
+        write_atomically(self.path / _MANIFEST, dump_manifest(manifest))
+
+    def load_manifest(self) -> Manifest:
+        """Read ``run.json``. Raises UsageError."""
+        path = self.path / _MANIFEST
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
+        manifest = parse_manifest(data, path)
+        return replace(manifest, run_id=self.path.name)
+
+
+def list_runs(results: Path) -> list[RunDirectory]:
+    """Return the runs below a results directory, oldest first."""
+    if not results.is_dir():
+        return []
+    found = sorted(path for path in results.iterdir() if (path / _MANIFEST).is_file())
+    return [RunDirectory(path) for path in found]
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as out:
+            out.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

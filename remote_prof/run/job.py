@@ -1,0 +1,364 @@
+"""One target on one host, from the login to the clean-up: ``HostJob`` in, ``HostResult`` out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from remote_prof.engines import Sidecar
+from remote_prof.errors import (
+    NoSamplesError,
+    PreflightError,
+    RemoteProfError,
+    TargetError,
+    UnreachableError,
+)
+from remote_prof.host.checks import check_clock, check_host, check_target
+from remote_prof.host.facts import HostState
+from remote_prof.host.gather import FactsQuery, gather_state
+from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.records import Host, Problem, Severity
+from remote_prof.run.directory import RunDirectory
+from remote_prof.run.follow import Follower, Observed
+from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.manifest import (
+    Artifact,
+    HostRecord,
+    RequestRecord,
+    SidecarRecord,
+    Status,
+    TargetRecord,
+)
+from remote_prof.run.plan import LABEL, LaunchPlan, make_plan
+from remote_prof.run.report import (
+    RAW_PROFILE,
+    Analysis,
+    analyse,
+    build_report,
+    find_engine,
+    profile_request,
+    write_formats,
+)
+from remote_prof.transport import Connection, SshOptions, connect
+
+Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
+
+
+@dataclass(frozen=True, slots=True)
+class HostJob:
+    """Everything that is needed to profile one target on one host. Pickles."""
+
+    run_id: str
+    host: Host
+    target: TargetSpec
+    request: RequestRecord
+    query: FactsQuery
+    ssh: SshOptions
+    directory: Path | None = None  # None plans only
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A host that was read, and the plan for it: nothing has been changed yet."""
+
+    state: HostState
+    target: Target | None
+    plan: LaunchPlan | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing speaks against the run."""
+        return self.plan is not None
+
+
+@dataclass(slots=True)
+class HostResult:
+    """What came of a job. ``error`` is what ended it, None where it went to its end."""
+
+    record: HostRecord
+    analysis: Analysis | None = None
+    error: RemoteProfError | None = None
+
+
+@dataclass(slots=True)
+class _Clock:
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings_s[name] = round(time.monotonic() - begun, 3)
+
+
+def prepare(job: HostJob, connection: Connection) -> Prepared:
+    """Read a host and plan the run: facts, target, problems, plan. Changes nothing.
+
+    Raises TargetError (the container cannot be resolved), HostError, LinkLostError.
+    """
+    state = gather_state(connection, job.query)
+    facts = state.facts
+    problems = [*check_host(facts, job.request.image), *check_clock(facts, time.time())]
+    if not (facts.engine and facts.engine.answers):
+        return Prepared(state, None, None, tuple(problems))
+    target = _resolve(job.target, state, problems)
+    problems += check_target(target)
+    engine, request = find_engine(job.request.engine), profile_request(job.request)
+    problems += engine.problems(request, facts, target)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return Prepared(state, target, None, tuple(problems))
+    plan = make_plan(
+        run_id=job.run_id,
+        request=request,
+        runner=job.request.runner,
+        facts=facts,
+        target=target,
+        sidecar=engine.plan(request, facts, target),
+        become=state.become,
+    )
+    return Prepared(state, target, plan, tuple(problems))
+
+
+def _resolve(spec: TargetSpec, state: HostState, problems: list[Problem]) -> Target:
+    try:
+        return resolve(spec, state)
+    except TargetError as error:
+        # Other problems are told with it: all at once.
+        rest = [p for p in problems if p.severity is Severity.ERROR]
+        if rest:
+            error.hint += "; and " + "; ".join(f"{p.what} ({p.fix})" for p in rest)
+        raise
+
+
+def run_job(job: HostJob, interrupt: Interrupt, watch: Watch) -> HostResult:
+    """Profile one target on one host. Never raises a RemoteProfError: it is in the result."""
+    return _Run(job, interrupt, watch).result()
+
+
+class _Run:
+    def __init__(self, job: HostJob, interrupt: Interrupt, watch: Watch) -> None:
+        assert job.directory is not None
+        self._job = job
+        self._interrupt = interrupt
+        self._watch = watch
+        self._directory = RunDirectory(job.directory)
+        self._clock = _Clock()
+        self._artifacts: list[Artifact] = []
+        self._prepared: Prepared | None = None
+        self._observed = Observed()
+        self._analysis: Analysis | None = None
+        self._problems: list[Problem] = []
+        self._connection = connect(job.host, job.ssh)
+
+    def result(self) -> HostResult:
+        error: RemoteProfError | None = None
+        try:
+            self._run()
+        except RemoteProfError as raised:
+            error = raised
+        finally:
+            self._connection.close()
+        status = self._status(error)
+        text = error.what if error else ""
+        return HostResult(self._record(status, text), self._analysis, error)
+
+    def _run(self) -> None:
+        name = self._job.host.name
+        self._watch(name, "connecting")
+        with self._clock.stage("connect"):
+            self._connection.open()
+        self._watch(name, "reading facts")
+        with self._clock.stage("facts"):
+            prepared = self._prepared = prepare(self._job, self._connection)
+        self._problems += prepared.problems
+        if prepared.plan is None or prepared.target is None:
+            raise refusal(prepared.problems)
+        where = self._directory.host_directory(name, prepared.target.name)
+        with self._clock.stage("launch and sample"), self._interrupt.deferred():
+            self._follow(prepared.plan, where)
+        with self._clock.stage("render"):
+            self._finish(prepared.target, where)
+
+    def _follow(self, plan: LaunchPlan, where: Path) -> None:
+        def keep(name: str, data: bytes) -> None:
+            self._artifacts.append(self._directory.write(where / name, data, raw=True))
+
+        follower = Follower(
+            self._connection,
+            plan,
+            self._interrupt,
+            watch=lambda stage: self._watch(self._job.host.name, stage),
+            keep=keep,
+        )
+        self._observed = follower.observed
+        try:
+            follower.run()
+        finally:
+            self._time_stages()
+
+    def _time_stages(self) -> None:
+        seen, times = self._observed, self._clock.timings_s
+        if seen.sampling_at and seen.sampled_at:
+            times["sample"] = round(seen.sampled_at - seen.sampling_at, 3)
+
+    def _finish(self, target: Target, where: Path) -> None:
+        seen = self._observed
+        raw = seen.files.get(RAW_PROFILE, b"")
+        self._tell_about_host()
+        if not raw.strip() or seen.sampling_at is None:
+            raise self._sidecar_failed()
+        request = self._job.request
+        self._analysis = analyse(
+            find_engine(request.engine),
+            raw,
+            profile_request(request),
+            cpu_time_s=self._cpu_time_s(),
+        )
+        if not self._analysis.quality.got:
+            raise self._no_samples(target)
+        self._problems += self._analysis.hints
+        report = build_report(
+            self._analysis, request, self._record(Status.OK, ""), self._job.run_id
+        )
+        self._artifacts += write_formats(self._directory, where, report, request.formats)
+
+    def _tell_about_host(self) -> None:
+        seen = self._observed
+        if seen.target_gone:
+            self._warn(
+                "the target ended while it was sampled", "what was sampled until then is kept"
+            )
+        if seen.late:
+            self._warn("the sidecar did not end by itself and was stopped at its deadline")
+        for what in seen.left:
+            kind, _, name = what.partition(" ")
+            engine = self._prepared.state.facts.engine if self._prepared else None
+            command = f"{engine.name if engine else 'docker'} rm -f {name}"
+            self._warn(
+                f"a {kind} is left on the host: {name}",
+                "it could not be removed",
+                f"on the host: {f'rm -rf {name}' if kind == 'directory' else command}",
+            )
+        if not seen.clean and not seen.left:
+            self._warn(
+                "it is not known whether the host is clean",
+                seen.failure or "the connection ended before that was confirmed",
+                f"on the host: docker ps -a --filter label={LABEL}={self._job.run_id}",
+            )
+        if seen.exit_code not in (0, None) and seen.sampling_at is not None:
+            self._warn(f"the sidecar ended with exit code {seen.exit_code}", self._last_error())
+
+    def _sidecar_failed(self) -> RemoteProfError:
+        code = self._observed.exit_code
+        return RemoteProfError(
+            f"{self._job.host.name}: the sidecar ended before it sampled anything",
+            evidence=f"exit code {code}: {self._last_error() or 'it printed nothing'}",
+            hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
+        )
+
+    def _no_samples(self, target: Target) -> NoSamplesError:
+        cpu_s = self._cpu_time_s()
+        sampled = self._clock.timings_s.get("sample")
+        used = "its CPU use is not known"
+        if cpu_s is not None:
+            used = f"it used {cpu_s:.2f} s of CPU time" + (
+                f" in {sampled:.1f} s" if sampled else ""
+            )
+        return NoSamplesError(
+            f"{target.name} on {self._job.host.name} was not on a CPU when it was sampled",
+            evidence=used,
+            hint="profile it while it has work to do, or for longer (--duration 60)",
+        )
+
+    def _last_error(self) -> str:
+        text = self._observed.files.get("sidecar.err", b"").decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
+        return told[-1][:300] if told else ""
+
+    def _warn(self, what: str, evidence: str = "", fix: str = "") -> None:
+        self._problems.append(Problem(Severity.WARNING, what, evidence, fix))
+
+    def _cpu_time_s(self) -> float | None:
+        before, after = self._observed.cpu_before_us, self._observed.cpu_after_us
+        if before is None or after is None:
+            return None
+        return max(0, after - before) / 1e6
+
+    def _status(self, error: RemoteProfError | None) -> Status:
+        if isinstance(error, UnreachableError):
+            return Status.UNREACHABLE
+        if isinstance(error, NoSamplesError):
+            return Status.NO_SAMPLES
+        if error is not None:
+            return Status.FAILED
+        return Status.INTERRUPTED if self._interrupt.requested else Status.OK
+
+    def _record(self, status: Status, error: str) -> HostRecord:
+        host, prepared, seen = self._job.host, self._prepared, self._observed
+        facts = prepared.state.facts if prepared else None
+        plan = prepared.plan if prepared else None
+        target = prepared.target if prepared else None
+        engine = facts.engine if facts else None
+        first = self._artifacts[0].path if self._artifacts else ""
+        return HostRecord(
+            name=host.name,
+            address=host.address,
+            status=status,
+            directory=first.rpartition("/")[0],
+            error=error,
+            kernel=facts.kernel if facts else "",
+            engine=f"{engine.name} {engine.version}".strip() if engine else "",
+            target=_target_record(target, plan.sidecar) if target and plan else None,
+            sidecar=self._sidecar_record(plan) if plan else None,
+            cpu_time_s=self._cpu_time_s(),
+            quality=self._analysis.quality if self._analysis else None,
+            problems=tuple(self._problems),
+            artifacts=tuple(self._artifacts),
+            timings_s=dict(self._clock.timings_s),
+            round_trips=self._connection.exchanges,
+            left_behind=tuple(seen.left),
+        )
+
+    def _sidecar_record(self, plan: LaunchPlan) -> SidecarRecord:
+        assert self._prepared is not None
+        image = self._prepared.state.facts.image
+        return SidecarRecord(
+            image=plan.sidecar.image,
+            image_id=image.image_id if image else "",
+            image_digests=image.digests if image else (),
+            rung=plan.sidecar.rung,
+            capabilities=plan.sidecar.capabilities,
+            runner=plan.runner,
+            exit_code=self._observed.exit_code,
+            tool=self._analysis.profile.tool if self._analysis else "",
+        )
+
+
+def refusal(problems: tuple[Problem, ...]) -> PreflightError:
+    """Return the error that stands for all problems which forbid a run."""
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    first = errors[0]
+    more = f"; and {len(errors) - 1} more" if len(errors) > 1 else ""
+    return PreflightError(first.what + more, evidence=first.evidence, hint=first.fix)
+
+
+def _target_record(target: Target, sidecar: Sidecar) -> TargetRecord:
+    main = next((p for p in target.processes if p.language != "native"), None)
+    return TargetRecord(
+        container=target.container.name,
+        container_id=target.container.container_id,
+        image=target.container.image_name,
+        image_id=target.container.image_id,
+        scope=target.scope,
+        language=main.language if main else "native",
+        pids=tuple(process.pid for process in target.processes),
+        container_pids=tuple(process.container_pid for process in target.processes),
+        filter=sidecar.filter_text,
+    )

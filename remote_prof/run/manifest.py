@@ -1,0 +1,161 @@
+"""``run.json``: what was asked, what was found, what came of it. ``--json`` prints it.
+
+The dataclasses are the schema: ``docs/run.schema.json`` is generated from them. A field is added
+freely; one that is renamed or removed raises ``MANIFEST_VERSION``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from remote_prof.errors import UsageError
+from remote_prof.profile.model import Quality
+from remote_prof.records import Problem
+
+MANIFEST_VERSION = 1
+
+
+class Status(StrEnum):
+    """What became of one host."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NO_SAMPLES = "no-samples"
+    UNREACHABLE = "unreachable"
+    INTERRUPTED = "interrupted"  # ended early by the user; what was sampled is there
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of the run: its path below the run's directory, and what is in it.
+
+    ``raw`` files are as the host made them and are never written again.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    raw: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What was asked for; together with the raw files it makes every report again."""
+
+    hosts: tuple[str, ...]
+    target: str
+    scope: str
+    engine: str
+    duration_s: float
+    frequency_hz: int
+    stacks: str
+    image: str
+    privileged: bool
+    runner: str
+    formats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRecord:
+    """The container that was profiled, and how its samples were told from others."""
+
+    container: str
+    container_id: str
+    image: str
+    image_id: str
+    scope: str
+    language: str
+    pids: tuple[int, ...]
+    container_pids: tuple[int, ...]
+    filter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarRecord:
+    """What was added to the host for the time of the run."""
+
+    image: str
+    image_id: str
+    image_digests: tuple[str, ...]
+    rung: str
+    capabilities: tuple[str, ...]
+    runner: str
+    exit_code: int | None
+    tool: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """One host of a run. What is None was not reached.
+
+    ``timings_s`` are seconds by stage; ``round_trips`` counts the commands that were sent.
+    ``cpu_time_s`` is what the target used while it was sampled. ``left_behind`` names what could
+    not be removed from the host.
+    """
+
+    name: str
+    address: str
+    status: Status
+    directory: str = ""
+    error: str = ""
+    kernel: str = ""
+    engine: str = ""
+    target: TargetRecord | None = None
+    sidecar: SidecarRecord | None = None
+    cpu_time_s: float | None = None
+    quality: Quality | None = None
+    problems: tuple[Problem, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+    round_trips: int = 0
+    left_behind: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One run. Times are UTC, ISO 8601."""
+
+    version: int
+    run_id: str
+    remote_prof_version: str
+    command: tuple[str, ...]
+    started_at: str
+    finished_at: str
+    request: RequestRecord
+    hosts: tuple[HostRecord, ...]
+
+
+def dump_manifest(manifest: Manifest) -> bytes:
+    """Return the JSON document."""
+    return (json.dumps(dataclasses.asdict(manifest), indent=2) + "\n").encode()
+
+
+def parse_manifest(data: bytes, source: Path) -> Manifest:
+    """Parse a JSON document. Raises UsageError when it is not a manifest of this version."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        version = json.loads(data).get("version")
+        if version != MANIFEST_VERSION:
+            raise UsageError(
+                f"{source} is of version {version}, not {MANIFEST_VERSION}",
+                hint="use the remote-prof that made it",
+            )
+        return TypeAdapter(Manifest).validate_json(data)
+    except (ValueError, AttributeError, ValidationError) as error:
+        raise UsageError(
+            f"{source} is not the manifest of a run", evidence=str(error).split("\n", 1)[0]
+        ) from error
+
+
+def manifest_schema() -> dict[str, Any]:
+    """Return the JSON schema of the document."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Manifest).json_schema()

@@ -1,0 +1,162 @@
+"""What will be put on a host and run there: exact, deterministic, and made without touching it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remote_prof.engines.base import ProfileRequest, Sidecar
+from remote_prof.errors import PreflightError
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.target import Target
+from remote_prof.templates import render
+from remote_prof.transport import Command
+
+LABEL = "remote-prof.run"
+# How long a host keeps what was sampled if nobody fetches it.
+KEEP_S = 900
+# From the start of the launcher to the first signal: the start of the sidecar, the sampling, and
+# time to look names up and print.
+_DEADLINE_GRACE_S = 75
+_PRINT_GRACE_S = 45
+# The launcher looks closely from this long before the sampling should end.
+_WATCH_EARLY_S = 1
+_SERVICE = "profile"
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchPlan:
+    """Files by name, where they go, and what starts them.
+
+    ``runner`` is ``compose`` or ``engine``. ``become``: the launcher runs with the rights of the
+    host's ``Become``. The sidecar is stopped ``deadline_s`` after the launcher's start at the
+    latest.
+    """
+
+    run_id: str
+    directory: str
+    files: Mapping[str, str]
+    sidecar: Sidecar
+    runner: str
+    become: bool
+    deadline_s: int
+
+    def deploy_command(self) -> Command:
+        """Return the one exchange: put the files there, start the launcher, follow it."""
+        deploy = render(
+            "launcher/deploy.sh.j2",
+            directory=self.directory,
+            files=self.files,
+            boundary=f"END_{self.run_id.replace('-', '_')}",
+        )
+        return Command("deploy and follow", deploy + self._follow_script(0), become=self.become)
+
+    def follow_command(self, after_line: int) -> Command:
+        """Return the command that follows on after that many lines of progress."""
+        return Command("follow", self._follow_script(after_line), become=self.become)
+
+    def stop_command(self) -> Command:
+        """Return the command that ends the sampling early."""
+        return Command(
+            "stop", render("launcher/stop.sh.j2", directory=self.directory), become=self.become
+        )
+
+    def _follow_script(self, after_line: int) -> str:
+        return render("launcher/follow.sh.j2", directory=self.directory, after_line=after_line)
+
+
+def make_plan(
+    *,
+    run_id: str,
+    request: ProfileRequest,
+    runner: str,
+    facts: HostFacts,
+    target: Target,
+    sidecar: Sidecar,
+    become: bool,
+) -> LaunchPlan:
+    """Render the compose file and the launcher for one target. Pure.
+
+    ``runner`` is ``auto``, ``compose`` or ``engine``. Raises PreflightError where a runner was
+    asked for that the host has not, or no directory can hold the files.
+    """
+    chosen, compose = _choose_runner(runner, facts)
+    deadline_s = round(request.duration_s) + _DEADLINE_GRACE_S
+    values: dict[str, object] = {
+        "run_id": run_id,
+        "sidecar": sidecar,
+        "service": _SERVICE,
+        "name": f"remote-prof-{run_id}",
+        "labels": {LABEL: run_id},
+    }
+    source, file = _cpu_source(facts, target)
+    launcher = render(
+        "launcher/launcher.sh.j2",
+        **values,
+        target_comment=_comment(target.name),
+        engine_path=facts.engine.path if facts.engine else "docker",
+        label=f"{LABEL}={run_id}",
+        project=f"remote-prof-{run_id}",
+        compose_command=compose,
+        runner=chosen,
+        deadline_s=deadline_s,
+        keep_s=KEEP_S,
+        print_grace_s=_PRINT_GRACE_S,
+        watch_after_s=max(0, round(request.duration_s) - _WATCH_EARLY_S),
+        main_pid=target.main_pid,
+        pids=[process.pid for process in target.processes],
+        cpu_source=source,
+        cpu_file=file,
+    )
+    compose_file = render(
+        "compose/compose.yml.j2", **values, compose_v1=facts.compose.startswith("v1")
+    )
+    return LaunchPlan(
+        run_id=run_id,
+        directory=f"{_work_parent(facts)}/remote-prof-{run_id}",
+        files={"compose.yml": compose_file, "launcher.sh": launcher},
+        sidecar=sidecar,
+        runner=chosen,
+        become=become,
+        deadline_s=deadline_s,
+    )
+
+
+def _choose_runner(runner: str, facts: HostFacts) -> tuple[str, str]:
+    flavour = facts.compose.partition(" ")[0]
+    command = '"$engine" compose' if flavour == "v2" else "docker-compose"
+    if runner == "engine" or (runner == "auto" and not flavour):
+        return "engine", ""
+    if not flavour:
+        raise PreflightError(
+            "there is no compose on the host",
+            evidence="neither `docker compose version` nor docker-compose answers",
+            hint="leave --runner away, or use --runner engine: the effect is the same",
+        )
+    return "compose", command
+
+
+def _work_parent(facts: HostFacts) -> str:
+    if not facts.work_parents:
+        raise PreflightError(
+            "no directory on the host can hold the run's files",
+            evidence="none of the usual temporary directories, nor the home, is writable",
+            hint="give one with remote_prof_tmp in the inventory",
+        )
+    return next(iter(facts.work_parents)).rstrip("/")
+
+
+def _cpu_source(facts: HostFacts, target: Target) -> tuple[str, str]:
+    """Say where the CPU time of the target can be read on its host: a kind and a path."""
+    if target.scope == "process":
+        return "processes", ""
+    main = next((p for p in target.processes if p.pid == target.container.pid), None)
+    if main and main.cgroup.strip("/") and facts.cgroup_root:
+        return "cgroup", f"{facts.cgroup_root}{main.cgroup}/cpu.stat"
+    if main and main.cpuacct.strip("/"):
+        return "cpuacct", f"/sys/fs/cgroup/cpuacct{main.cpuacct}/cpuacct.usage"
+    return "processes", ""
+
+
+def _comment(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_./" else "?" for c in text)

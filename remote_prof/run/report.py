@@ -1,0 +1,148 @@
+"""From a raw profile to files and a summary: what ``run``, ``report`` and ``convert`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from remote_prof.engines import ENGINES, Engine, ProfileRequest
+from remote_prof.errors import UsageError
+from remote_prof.profile.model import Profile, Quality
+from remote_prof.profile.quality import hints, measure_quality
+from remote_prof.records import Problem
+from remote_prof.render import RENDERERS, Report
+from remote_prof.run.directory import RunDirectory
+from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
+
+RAW_PROFILE = "profile.txt"
+DEFAULT_FORMATS = ("folded", "svg", "speedscope")
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A parsed profile, how good it is, and what follows from that."""
+
+    profile: Profile
+    quality: Quality
+    hints: tuple[Problem, ...]
+
+
+def find_engine(name: str) -> Engine:
+    """Return an engine by its name. Raises UsageError."""
+    for engine in ENGINES:
+        if engine.name == name:
+            return engine
+    raise UsageError(f"there is no engine {name}", hint=f"there are: {[e.name for e in ENGINES]}")
+
+
+def analyse(
+    engine: Engine,
+    raw: bytes,
+    request: ProfileRequest,
+    *,
+    cpu_time_s: float | None,
+    keep_offsets: bool = False,
+) -> Analysis:
+    """Parse a raw profile and measure it. Pure.
+
+    A sampler of CPU time takes one sample for every ``1 / frequency_hz`` seconds that the target
+    is on a CPU: that is how many are expected. Raises ParseError.
+    """
+    profile = engine.parse(raw, request, keep_offsets=keep_offsets)
+    # Stacks of the kernel alone still count every sample; only the filter makes a difference.
+    expected = None if cpu_time_s is None else round(cpu_time_s * request.frequency_hz)
+    quality = measure_quality(profile, expected)
+    return Analysis(profile, quality, tuple(hints(profile, quality)))
+
+
+def profile_request(record: RequestRecord) -> ProfileRequest:
+    """Return what the engine was asked, from the manifest."""
+    return ProfileRequest(
+        duration_s=record.duration_s,
+        frequency_hz=record.frequency_hz,
+        stacks=record.stacks,
+        image=record.image,
+        privileged=record.privileged,
+    )
+
+
+def build_report(
+    analysis: Analysis, manifest_request: RequestRecord, host: HostRecord, run_id: str
+) -> Report:
+    """Return what a renderer draws, with the facts of the run."""
+    request, quality = manifest_request, analysis.quality
+    target = host.target
+    name = target.container if target else request.target
+    facts = {
+        "run": run_id,
+        "host": f"{host.name} ({host.address})",
+        "container": f"{name} ({target.container_id[:12]})" if target else name,
+        "image": target.image if target else "",
+        "kernel": host.kernel,
+        "tool": analysis.profile.tool,
+        "sampled": f"{request.duration_s:g} s at {request.frequency_hz} Hz, "
+        f"{request.stacks} stacks",
+        "samples": f"{quality.got}"
+        + (f" of {quality.expected} expected" if quality.expected is not None else ""),
+    }
+    return Report(
+        profile=analysis.profile,
+        quality=quality,
+        title=f"{name} on {host.name}",
+        subtitle=f"on-CPU, {facts['samples']} samples, {facts['sampled']}",
+        facts={key: value for key, value in facts.items() if value},
+    )
+
+
+def write_formats(
+    directory: RunDirectory, where: Path, report: Report, formats: Iterable[str]
+) -> tuple[Artifact, ...]:
+    """Render each format and write its file."""
+    return tuple(
+        directory.write(where / RENDERERS[name].filename, RENDERERS[name].render(report), raw=False)
+        for name in formats
+    )
+
+
+def check_formats(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names if all are known, each once. Raises UsageError."""
+    chosen = tuple(dict.fromkeys(names))
+    for name in chosen:
+        if name not in RENDERERS:
+            raise UsageError(
+                f"there is no format {name!r}", hint=f"formats are: {', '.join(RENDERERS)}"
+            )
+    return chosen
+
+
+def remake(
+    directory: RunDirectory, manifest: Manifest, formats: Iterable[str], *, keep_offsets: bool
+) -> tuple[Manifest, tuple[Analysis | None, ...]]:
+    """Make every file of a run again from its raw ones; return the new manifest."""
+    engine = find_engine(manifest.request.engine)
+    names = check_formats(formats)
+    hosts: list[HostRecord] = []
+    analyses: list[Analysis | None] = []
+    for host in manifest.hosts:
+        raw = [a for a in host.artifacts if a.raw and a.path.endswith("/" + RAW_PROFILE)]
+        if not raw:
+            hosts.append(host)
+            analyses.append(None)
+            continue
+        path = directory.path / raw[0].path
+        analysis = analyse(
+            engine,
+            path.read_bytes(),
+            profile_request(manifest.request),
+            cpu_time_s=host.cpu_time_s,
+            keep_offsets=keep_offsets,
+        )
+        report = build_report(analysis, manifest.request, host, manifest.run_id)
+        made = write_formats(directory, path.parent, report, names)
+        kept = {a.path: a for a in host.artifacts} | {a.path: a for a in made}
+        hosts.append(replace(host, quality=analysis.quality, artifacts=tuple(kept.values())))
+        analyses.append(analysis)
+    updated = replace(manifest, hosts=tuple(hosts))
+    directory.write_manifest(updated)
+    return updated, tuple(analyses)

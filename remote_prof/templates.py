@@ -1,0 +1,119 @@
+"""Templates and data files, and one Jinja environment per language.
+
+Quoting is done by construction: every ``{{ value }}`` passes the language's ``finalize``, so that
+a template cannot forget it. Text that is already of the language is marked with ``Verbatim``.
+
+- ``sh``: ``shlex.quote``
+- ``compose`` (YAML): a JSON string, with ``$`` doubled for compose's own substitution
+- ``bpftrace``: integers and checked identifiers; anything else is refused
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class Verbatim(str):
+    """Text that is already of the template's language: it is inserted as it is."""
+
+    __slots__ = ()
+
+
+@cache
+def data_path(relative: str) -> Path:
+    """Return the path of a data file: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    installed = package / "data" / relative
+    return installed if installed.exists() else package.parent / relative
+
+
+def load_text(relative: str) -> str:
+    """Return a file below ``templates/`` as text."""
+    return (data_path("templates") / relative).read_text(encoding="utf-8")
+
+
+def render(template: str, **values: object) -> str:
+    """Render ``templates/<template>`` for the language that its name tells.
+
+    The language is the suffix before ``.j2`` (``launcher/launcher.sh.j2`` is ``sh``). An undefined
+    name is an error.
+    """
+    language = template.removesuffix(".j2").rpartition(".")[2]
+    return _environment(language).get_template(template).render(**values)
+
+
+@cache
+def _environment(language: str) -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(data_path("templates")),
+        undefined=StrictUndefined,
+        finalize=_FINALIZE[language],
+        autoescape=False,  # noqa: S701  finalize quotes: none of these languages is HTML
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["block"] = _yaml_block
+    environment.filters["verbatim"] = Verbatim
+    return environment
+
+
+def quote_sh(value: object) -> str:
+    """One word of a POSIX shell command."""
+    return value if isinstance(value, Verbatim) else shlex.quote(_plain(value))
+
+
+def quote_compose(value: object) -> str:
+    """One YAML scalar of a compose file: a JSON string, ``$`` doubled."""
+    if isinstance(value, Verbatim):
+        return value
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return json.dumps(_plain(value)).replace("$", "$$")
+
+
+def quote_bpftrace(value: object) -> str:
+    """Return an integer or an identifier; refuse everything else.
+
+    Raises ValueError.
+    """
+    if isinstance(value, Verbatim):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and _IDENTIFIER.match(value):
+        return value
+    raise ValueError(f"not an integer or identifier: {value!r}")
+
+
+def _yaml_block(text: str, indent: int) -> Verbatim:
+    """Return text as the body of a YAML ``|`` block scalar inside a compose file."""
+    pad = " " * indent
+    lines = text.replace("$", "$$").rstrip("\n").split("\n")
+    return Verbatim("\n".join(pad + line if line else "" for line in lines).lstrip(" "))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise TypeError(f"a template was given a {type(value).__name__} to quote")
+
+
+_FINALIZE: dict[str, Callable[[object], str]] = {
+    "sh": quote_sh,
+    "yml": quote_compose,
+    "bt": quote_bpftrace,
+}

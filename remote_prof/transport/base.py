@@ -1,0 +1,118 @@
+"""What a connection is, and what it runs: scripts of POSIX sh, quoted once.
+
+A script travels on standard input, never on a command line: no shell between here and there
+quotes it a second time (a login shell may be csh or fish), process lists show nothing of it, and
+its length has no limit. ``BOOTSTRAP`` is the only text that a login shell parses. It holds no
+character that sh, csh and fish read differently inside single quotes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from remote_prof.records import Become, Host
+from remote_prof.templates import quote_sh
+
+BEGIN = b"@@begin"
+
+# ``read -r`` reads byte by byte from a pipe, in every shell: what follows the script on standard
+# input is left for the script. Lines before "#script" are dropped: sudo reads its password from
+# there only when it needs one. Whatever a noisy .bashrc prints comes before BEGIN.
+BOOTSTRAP = (
+    "sh -c '"
+    'while IFS= read -r l && [ "$l" != "#script" ]; do :; done; '
+    f"echo {BEGIN.decode()}; "
+    'eval "$(while IFS= read -r l && [ "$l" != "#end" ]; do printf "%s\\n" "$l"; done)"'
+    "'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A POSIX sh script to be run on a host.
+
+    ``name`` says what it is for (shown with ``-v``). ``stdin`` is what the script finds on its
+    standard input. ``become`` asks for the rights of the host's ``Become``.
+    """
+
+    name: str
+    script: str
+    stdin: bytes = b""
+    become: bool = False
+
+    def argv_line(self, become: Become | None) -> str:
+        """Return the line for a login shell."""
+        if not self.become:
+            return BOOTSTRAP
+        become = become or Become()
+        ask = "-n" if become.password is None else '-S -p ""'
+        return f"{become.method} {ask} -u {quote_sh(become.user)} -- {BOOTSTRAP}"
+
+    def input(self, become: Become | None) -> bytes:
+        """Return what goes to standard input: a password if needed, the script, its input."""
+        password = become.password if become and self.become else None
+        head = "" if password is None else f"{password}\n"
+        return f"{head}#script\n{self.script}\n#end\n".encode() + self.stdin
+
+
+@dataclass(frozen=True, slots=True)
+class SshOptions:
+    """What the command line says about SSH, the same for every host of a run.
+
+    ``host_key_checking`` is ``yes`` (known keys only), ``accept-new`` (an unknown host's key is
+    taken and remembered; a changed one is refused) or ``no``.
+    """
+
+    connect_timeout_s: float = 10.0
+    host_key_checking: str = "yes"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished command left."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Channel(Protocol):
+    """A running command."""
+
+    def read_line(self, timeout_s: float) -> bytes | None:
+        """Return one line without its newline; None if none came in time.
+
+        Raises EOFError at the end of the output, LinkLostError when the link is gone.
+        """
+
+    def read_exactly(self, size_bytes: int, timeout_s: float) -> bytes:
+        """Return that many bytes. Raises EOFError, HostError or LinkLostError."""
+
+    def write(self, data: bytes) -> None:
+        """Write to the command's standard input."""
+
+    def finish(self, timeout_s: float) -> Result:
+        """Wait for the end; return the rest of the output."""
+
+    def close(self) -> None:
+        """Let go of the command; it may go on."""
+
+
+class Connection(Protocol):
+    """A way to run commands on one host. Opening is explicit; closing is safe at any time."""
+
+    host: Host
+    exchanges: int
+
+    def open(self) -> None:
+        """Connect and log in. Raises UnreachableError."""
+
+    def run(self, command: Command, timeout_s: float) -> Result:
+        """Run a command to its end. Raises HostError when it does not end in time."""
+
+    def stream(self, command: Command) -> Channel:
+        """Start a command and talk to it while it runs."""
+
+    def close(self) -> None:
+        """Close the connection."""

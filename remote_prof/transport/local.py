@@ -1,0 +1,103 @@
+"""This machine as a host: the same scripts, run by a child process instead of over SSH."""
+
+from __future__ import annotations
+
+import os
+import select
+import shlex
+import subprocess
+import tempfile
+
+from remote_prof.errors import HostError
+from remote_prof.records import Host
+from remote_prof.transport.base import Command, Result
+from remote_prof.transport.channel import BufferedChannel
+
+
+class LocalChannel(BufferedChannel):
+    """A child process."""
+
+    def __init__(self, argv: list[str], data: bytes) -> None:
+        super().__init__()
+        # A file, not a pipe: nobody reads standard error while the command runs.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        # A process group of its own: Ctrl-C in the terminal is for us to handle.
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """See ``Channel.write``."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise HostError("a command ended before it had read its input") from error
+
+    def end_input(self) -> None:
+        """Close the command's standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def close(self) -> None:
+        """See ``Channel.close``."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._errors.close()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _receive(self, timeout_s: float) -> bytes | None:
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        ready, _, _ = select.select([fd], [], [], timeout_s)
+        return os.read(fd, 65536) if ready else None
+
+    def _exit_code(self, timeout_s: float) -> int:
+        try:
+            return self._process.wait(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise HostError("a command closed its output and did not end") from error
+
+    def _stderr(self) -> bytes:
+        self._errors.seek(0)
+        return self._errors.read()
+
+
+class LocalConnection:
+    """``connection: local``: no SSH, no login; the engine of this machine."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.exchanges = 0
+
+    def open(self) -> None:
+        """Nothing to open."""
+
+    def run(self, command: Command, timeout_s: float) -> Result:
+        """See ``Connection.run``."""
+        channel = self.stream(command)
+        try:
+            channel.end_input()
+            return channel.finish(timeout_s)
+        finally:
+            channel.close()
+
+    def stream(self, command: Command) -> LocalChannel:
+        """See ``Connection.stream``."""
+        self.exchanges += 1
+        become = self.host.become
+        return LocalChannel(shlex.split(command.argv_line(become)), command.input(become))
+
+    def close(self) -> None:
+        """Nothing to close."""
