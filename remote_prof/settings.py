@@ -60,6 +60,7 @@ _UNIT = re.compile(r"_(s|hz)\Z")
 NAMES: Mapping[str, str] = {_UNIT.sub("", field.name): field.name for field in fields(Settings)}
 """Name in files, flags and ``REMOTE_PROF_<NAME>`` to field: ``duration`` sets ``duration_s``."""
 
+_VARIABLES = tuple(name.upper() for name in NAMES)
 _FLAGS = {"formats": "--format"}
 _PATHS = frozenset({"inventory", "results", "identity"})
 _DURATION = "a length of time such as 30, 30s, 2m or 1h30m"
@@ -237,17 +238,20 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
-    known = [ENVIRONMENT_PREFIX + name.upper() for name in NAMES]
     for variable in sorted(environ):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or variable in known:
+        if not variable.startswith(ENVIRONMENT_PREFIX) or _OTHER.match(variable):
             continue
-        if _OTHER.match(variable):
+        if variable.removeprefix(ENVIRONMENT_PREFIX) in _VARIABLES:
             continue
-        close = difflib.get_close_matches(variable, [*known, *OTHER_VARIABLES[:1]], 1, 0.7)
+        # Names are compared without what they all begin with, which would make any two alike.
+        near = difflib.get_close_matches(
+            variable.removeprefix(ENVIRONMENT_PREFIX), [*_VARIABLES, "BECOME_PASSWORD"], 1, 0.6
+        )
+        meant = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else ""
         yield Problem(
             Severity.WARNING,
             f"the environment variable {variable} is not a setting",
-            fix=f"did you mean {close[0]}?" if close else "`remote-prof config` lists all settings",
+            fix=meant or "`remote-prof config` lists all settings",
         )
 
 

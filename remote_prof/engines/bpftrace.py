@@ -180,8 +180,8 @@ def _script(request: ProfileRequest, *, one_process: bool) -> str:
         "bpftrace/oncpu.bt.j2",
         frequency_hz=request.frequency_hz,
         keys=Verbatim(", ".join(("pid", "comm", *stacks[request.stacks]))),
-        print_ms=_print_interval_ms(request.duration_s),
-        duration_ms=round(request.duration_s * 1000),
+        print_ns=round(_print_interval_s(request.duration_s) * 1e9),
+        duration_ns=round(request.duration_s * 1e9),
     )
     return render(
         "bpftrace/sidecar.sh.j2",
@@ -193,6 +193,6 @@ def _script(request: ProfileRequest, *, one_process: bool) -> str:
     )
 
 
-def _print_interval_ms(duration_s: float) -> int:
-    """Every 2 s in a short run, up to every 10 s in a long one."""
-    return round(min(10.0, max(2.0, duration_s / 10)) * 1000)
+def _print_interval_s(duration_s: float) -> float:
+    """Return 2 s for a short run, up to 10 s for a long one."""
+    return min(10.0, max(2.0, duration_s / 10))

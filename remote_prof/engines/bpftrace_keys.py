@@ -127,8 +127,8 @@ def _rejoin(key: bytes) -> bytes:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    text = text.removesuffix(b"\n")
-    return text.split(b"\n") if text else []
+    lines = text.removesuffix(b"\n").split(b"\n")
+    return [line for line in lines if line] if b"" in lines else lines
 
 
 def _process(scalars: bytes, *, own: bool) -> list[Frame]:
@@ -148,8 +148,7 @@ def _process(scalars: bytes, *, own: bool) -> list[Frame]:
 
 
 def _drop_numbers(text: str) -> str:
-    while True:
-        rest, comma, last = text.rpartition(", ")
-        if not comma or not last.isdigit():
-            return text
-        text = rest
+    parts = text.split(", ")
+    while len(parts) > 1 and parts[-1].isdigit():
+        parts.pop()
+    return ", ".join(parts)

@@ -256,5 +256,8 @@ def near_variable(name: str) -> str:
     if name in FIELDS or name in NOT_READ or name in SECRETS or name in _OTHERS:
         return ""
     if name.startswith(PREFIX):
-        return next(iter(difflib.get_close_matches(name, OWN_VARIABLES, 1, 0.6)), "")
+        # Compared without the prefix, which would make any two of them alike.
+        own = [other.removeprefix(PREFIX) for other in OWN_VARIABLES]
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), own, 1, 0.6)
+        return PREFIX + near[0] if near else ""
     return next(iter(difflib.get_close_matches(name, FIELDS, 1, 0.88)), "")

@@ -15,7 +15,7 @@ from html import escape
 from typing import NamedTuple
 
 from remote_prof.profile.model import FrameKind
-from remote_prof.profile.tree import Node, Placed, build_tree, place
+from remote_prof.profile.tree import Placed, build_tree, place
 from remote_prof.render.report import Report
 from remote_prof.templates import load_text
 
@@ -151,16 +151,17 @@ def _frame(placed: Placed, scale: float, floor: int, total: int, unit: str) -> s
     label = fit(name, right - left)
     return (
         f'<g data-s="{start}" data-w="{node.total}">'
-        f"<title>{_escaped(_tooltip(name, node, total, unit))}</title>"
+        f"<title>{_escaped(_tooltip(name, placed, total, unit))}</title>"
         f'<rect x="{left:.1f}" y="{y}" width="{right - left:.1f}" height="{FRAME_PX - GAP_PX}" '
         f'fill="{colour(node.name, node.kind)}" rx="2"/>'
         f'<text x="{left + _TEXT_INDENT_PX:.1f}" y="{y + 10.5}">{_escaped(label)}</text></g>\n'
     )
 
 
-def _tooltip(name: str, node: Node, total: int, unit: str) -> str:
-    share = "100" if node.total == total else f"{100 * node.total / total:.2f}"
-    return f"{name} ({node.total:,} {unit}, {share}%)"
+def _tooltip(name: str, placed: Placed, total: int, unit: str) -> str:
+    weight = placed.node.total
+    share = f"{100 * weight / total:.2f}" if placed.depth else "100"
+    return f"{name} ({weight:,} {unit}, {share}%)"
 
 
 def _text(text: str, x: float, y: float, anchor: str, identity: str = "") -> str:

@@ -19,8 +19,6 @@ KEEP_S = 900
 # time to look names up and print.
 _DEADLINE_GRACE_S = 75
 _PRINT_GRACE_S = 45
-# The launcher looks closely from this long before the sampling should end.
-_WATCH_EARLY_S = 1
 _SERVICE = "profile"
 
 
@@ -102,7 +100,7 @@ def make_plan(
         deadline_s=deadline_s,
         keep_s=KEEP_S,
         print_grace_s=_PRINT_GRACE_S,
-        watch_after_s=max(0, round(request.duration_s) - _WATCH_EARLY_S),
+        duration_cs=round(request.duration_s * 100),
         main_pid=target.main_pid,
         pids=[process.pid for process in target.processes],
         cpu_source=source,
