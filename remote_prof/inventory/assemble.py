@@ -82,13 +82,13 @@ def _adopt_orphans(groups: Mapping[str, RawGroup]) -> None:
             everything.children.setdefault(name, everything.children["ungrouped"])
 
 
-def _depths(groups: Mapping[str, RawGroup]) -> dict[str, int]:
+def _depths(groups: dict[str, RawGroup]) -> dict[str, int]:
     """Measure the longest way from ``all`` to each group; refuse rings."""
     order: list[str] = []
     open_: list[str] = []
     done: set[str] = set()
     # An explicit stack: a chain of groups may be longer than Python's recursion goes.
-    stack = [(name, False) for name in groups]
+    stack = [(name, False) for name in reversed(groups)]
     while stack:
         name, leaving = stack.pop()
         if leaving:
@@ -100,7 +100,9 @@ def _depths(groups: Mapping[str, RawGroup]) -> dict[str, int]:
                 raise _ring(open_[open_.index(name) :], groups)
             open_.append(name)
             stack.append((name, True))
-            stack += [(child, False) for child in groups[name].children if child not in done]
+            stack += [
+                (child, False) for child in reversed(groups[name].children) if child not in done
+            ]
     depths = dict.fromkeys(groups, 0)
     for name in reversed(order):
         for child in groups[name].children:

@@ -123,7 +123,7 @@ class Document:
         except yaml.reader.ReaderError as error:
             raise self._unreadable_character(error) from None
         except yaml.MarkedYAMLError as error:
-            raise self._ini_error() or self.marked_error(error) from None
+            raise self.ini_error() or self.marked_error(error) from None
         return node
 
     def _refuse_depth(self) -> None:
@@ -147,7 +147,8 @@ class Document:
             hint="is this an inventory? It should be a text file in YAML",
         )
 
-    def _ini_error(self) -> InventoryError | None:
+    def ini_error(self) -> InventoryError | None:
+        """Say that this is an inventory in INI form, if it looks like one."""
         if not re.search(r"^\[[\w.:-]+\]\s*(#.*)?$", self.text, re.MULTILINE):
             return None
         return InventoryError(

@@ -156,7 +156,7 @@ def _matcher(name: str) -> Callable[[str], object]:
 
 def _unknown(name: str, names: Names) -> InventoryError:
     groups = [group for group in names.groups if group != "ungrouped"]
-    close = difflib.get_close_matches(name, [*names.hosts, *groups], 4, 0.6)
+    close = difflib.get_close_matches(name, [*names.hosts, *groups], 4, 0.5)
     hosts = frozenset(names.hosts)
     if close:
         listed = ", ".join(f"{n} ({'host' if n in hosts else 'group'})" for n in close)

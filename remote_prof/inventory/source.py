@@ -92,7 +92,7 @@ class _Reader:
         if root is None or _is_null(root):
             raise InventoryError(f"{path} is empty", hint=shape)
         if not isinstance(root, yaml.MappingNode):
-            raise InventoryError(
+            raise self._document.ini_error() or InventoryError(
                 f"{self._document.where(root)}: an inventory is a mapping of groups, "
                 f"and this is {_kind(root)}",
                 hint=shape,
@@ -169,6 +169,9 @@ class _Reader:
 
     def _hosts(self, group: RawGroup, entry: Entry) -> None:
         name, port = split_port(self._name(entry, "host"))
+        if "/" in name or name in {".", ".."} or not name.isprintable():
+            # Directories of results are called after hosts.
+            raise InventoryError(f"{entry.where}: {name!r} cannot be the name of a host")
         try:
             names = expand_ranges(name)
         except ValueError as error:

@@ -59,6 +59,7 @@ class RequestRecord:
     privileged: bool
     runner: str
     formats: tuple[str, ...]
+    offsets: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""Shell completion of names that are known without asking a host.
+
+Hosts come from the inventory, containers from what earlier commands saw on a host. A completion
+never fails: where something is wrong, it knows no names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+
+_MOST_HOSTS = 500
+
+
+def complete_host(context: typer.Context, incomplete: str) -> list[str]:
+    """Return hosts and groups of the inventory that begin with what was typed."""
+    from remote_prof.errors import RemoteProfError
+    from remote_prof.inventory import resolve_inventory
+    from remote_prof.settings import load_settings
+
+    try:
+        flags = {"inventory": context.params.get("inventory")}
+        settings = load_settings(Path.cwd(), os.environ, flags).values
+        inventory = resolve_inventory(settings.inventory, Path.cwd())
+    except RemoteProfError:
+        return []
+    names = [host.name for host in inventory.hosts] + list(inventory.groups) + ["localhost"]
+    return sorted({name for name in names if name.startswith(incomplete)})
+
+
+def complete_container(context: typer.Context, incomplete: str) -> list[str]:
+    """Return containers that were seen on the host of the command line, or on any."""
+    known = _load()
+    host = context.params.get("host")
+    lists = [known[host]] if host in known else list(known.values())
+    return sorted({name for names in lists for name in names if name.startswith(incomplete)})
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids of the runs in the results directory, newest first."""
+    from remote_prof.errors import RemoteProfError
+    from remote_prof.run.directory import list_runs
+    from remote_prof.settings import load_settings
+
+    try:
+        flags = {"results": context.params.get("output")}
+        results = load_settings(Path.cwd(), os.environ, flags).values.results
+    except RemoteProfError:
+        return []
+    names = [run.path.name for run in reversed(list_runs(results))]
+    return [name for name in [*names, "last"] if name.startswith(incomplete)]
+
+
+def remember_containers(host: str, names: Iterable[str]) -> None:
+    """Note which containers a host has; a place that cannot be written to is no error."""
+    from remote_prof.run.directory import write_atomically
+
+    known = _load()
+    known.pop(host, None)
+    known[host] = sorted(names)
+    for oldest in list(known)[: -_MOST_HOSTS or None]:
+        del known[oldest]
+    try:
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(_file(), json.dumps(known).encode())
+    except OSError:
+        return
+
+
+def _file() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("remote-prof") / "containers.json"
+
+
+def _load() -> dict[str, list[str]]:
+    try:
+        found = json.loads(_file().read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,90 @@
+"""``remote-prof ps``: the containers of a host, and what a run would profile in each."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from remote_prof import console
+from remote_prof.cli import options
+
+if TYPE_CHECKING:
+    from remote_prof.host.containers import Container
+    from remote_prof.host.facts import HostState
+
+EXAMPLES = """
+**Examples**
+
+    remote-prof ps --host prod-3
+
+    remote-prof ps -H localhost -c local
+
+    remote-prof ps -H prod-3 --json | jq -r '.[] | select(.cpu_share > 0.5).name'
+"""
+
+_CPU_WINDOW_S = 0.5
+
+
+def ps(
+    host: options.HostPattern,
+    inventory: options.Inventory = None,
+    as_json: options.AsJson = False,
+    connection: options.Connection = None,
+    user: options.User = None,
+    port: options.Port = None,
+    identity: options.Identity = None,
+    connect_timeout: options.ConnectTimeout = None,
+    host_key_checking: options.HostKeyChecking = None,
+    ask_become_pass: options.AskBecomePass = False,
+) -> None:
+    """List the containers of a host: image, processes, CPU use, language.
+
+    CPU is of one CPU, over half a second. Changes nothing on the host.
+    """
+    from remote_prof.cli.gathering import gather
+    from remote_prof.cli.invocation import ConnectFlags, resolve_settings
+
+    flags = ConnectFlags(
+        connection, user, port, identity, connect_timeout, host_key_checking, ask_become_pass
+    )
+    settings = resolve_settings(flags.settings() | {"inventory": inventory})
+    documents: list[dict[str, object]] = []
+    rows: list[tuple[str, ...]] = []
+    found = gather(host, settings, flags, cpu_window_s=_CPU_WINDOW_S)
+    for name, state in found:
+        for container in state.containers:
+            document = _describe(name, container, state)
+            documents.append(document)
+            rows.append(tuple(_cell(key, document[key]) for key in _COLUMNS))
+    if as_json:
+        console.write(json.dumps(documents, indent=2) + "\n")
+        return
+    shown = _COLUMNS if len(found) > 1 else _COLUMNS[1:]
+    start = len(_COLUMNS) - len(shown)
+    header = [_COLUMNS[key] for key in shown]
+    right = [shown.index(key) for key in ("processes", "cpu_share")] if isinstance(shown, list) else []
+    console.table(header, [row[start:] for row in rows], right=right)
+
+
+_COLUMNS = ["host"]
+
+
+def _describe(host: str, container: Container, state: HostState) -> dict[str, object]:
+    members = [p for p in state.processes if p.container_id == container.container_id]
+    shares = [p.cpu_share for p in members if p.cpu_share is not None]
+    languages = sorted({p.language for p in members if p.language != "native"})
+    return {
+        "host": host,
+        "name": container.name,
+        "id": container.container_id[:12],
+        "image": container.image_name,
+        "service": container.service,
+        "status": container.status,
+        "processes": len(members),
+        "cpu_share": round(sum(shares), 3) if shares else None,
+        "language": ", ".join(languages) or ("native" if members else ""),
+    }
+
+
+def _cell(key: str, value: object) -> str:
+    return f"{value:.1%}" if key == "cpu_share" and isinstance(value, float) else str(value or "")

@@ -1,0 +1,125 @@
+"""What a person reads of a run: where the time went, how good the data is, what follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+from remote_prof import console
+from remote_prof.profile.summary import top_functions
+from remote_prof.records import Severity
+
+if TYPE_CHECKING:
+    from remote_prof.profile.model import Quality
+    from remote_prof.run.directory import RunDirectory
+    from remote_prof.run.invocation import Outcome
+    from remote_prof.run.job import HostJob, HostResult, Prepared
+    from remote_prof.run.manifest import HostRecord
+    from remote_prof.run.report import Analysis
+
+_TOP = 10
+
+
+def show_problems(result: HostResult, *, verbose: int) -> None:
+    """Print what a host's run had to say, its error last."""
+    for problem in result.record.problems:
+        if problem.severity is not Severity.ERROR and (
+            problem.severity is Severity.WARNING or verbose
+        ):
+            console.problem(problem)
+    if result.error:
+        console.error(result.error)
+
+
+def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
+    """Print the summary of one host: functions, quality, files."""
+    record = result.record
+    if result.analysis is not None and result.analysis.quality.got:
+        show_analysis(record, result.analysis)
+        console.line(f"quality: {quality_text(result.analysis.quality)}")
+    if verbose:
+        _show_details(record)
+    if not record.artifacts:
+        return
+    graphs = [a.path for a in record.artifacts if a.path.endswith(".svg")]
+    if graphs:
+        console.line(f"flame graph: {directory.path / graphs[0]}", style="bold")
+    else:
+        console.line(f"files: {directory.path / record.directory}")
+
+
+def show_analysis(record: HostRecord, analysis: Analysis) -> None:
+    """Print the top functions of a profile."""
+    profile, quality = analysis.profile, analysis.quality
+    name = record.target.container if record.target else ""
+    console.line(
+        f"{name} on {record.name}: {quality.got} samples, {profile.tool or 'profile'}",
+        style="bold",
+    )
+    console.line("")
+    rows = [
+        (_percent(share.self / quality.got), _percent(share.total / quality.got), share.name)
+        for share in top_functions(profile, _TOP)
+    ]
+    console.table(("self", "total", "function"), rows, right=(0, 1))
+    console.line("")
+
+
+def quality_text(quality: Quality) -> str:
+    """Return the quality of a profile in one line."""
+    expected = "" if quality.expected is None else f" of {quality.expected} expected"
+    return (
+        f"{quality.got}{expected} samples, {quality.lost} lost, "
+        f"{_percent(quality.unresolved_share)} unresolved, "
+        f"{_percent(quality.truncated_share)} truncated, "
+        f"{_percent(quality.shallow_share)} shallow"
+    )
+
+
+def _show_details(record: HostRecord) -> None:
+    times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timings_s.items())
+    console.note(f"times: {times}; {record.round_trips} round trips")
+    if record.target and record.sidecar:
+        sidecar = record.sidecar
+        console.note(f"filter: {record.target.filter}")
+        console.note(f"sidecar: {sidecar.image} by {sidecar.runner}, {sidecar.rung}")
+
+
+def show_plan(job: HostJob, prepared: Prepared, *, as_json: bool) -> None:
+    """Print what a run would do: everything that would be put on the host, to the letter."""
+    plan, target = prepared.plan, prepared.target
+    assert plan is not None
+    assert target is not None
+    if as_json:
+        document = dataclasses.asdict(plan) | {"host": job.host.name, "target": target.name}
+        console.write(json.dumps(document, indent=2) + "\n")
+        return
+    sidecar = plan.sidecar
+    lines = [
+        f"host:       {job.host.name} ({job.host.address})",
+        f"target:     {target.name} ({target.container.container_id[:12]}), "
+        f"{len(target.processes)} processes",
+        f"filter:     {sidecar.filter_text}",
+        f"sidecar:    {sidecar.image}, {sidecar.rung}",
+        f"runner:     {plan.runner}" + (", with sudo" if plan.become else ""),
+        f"directory:  {plan.directory} (removed at the end)",
+        f"deadline:   {plan.deadline_s} s after the start",
+    ]
+    console.write("\n".join(lines) + "\n")
+    for name, text in plan.files.items():
+        console.write(f"\n--- {plan.directory}/{name}\n{text}")
+
+
+def open_graph(outcome: Outcome) -> None:
+    """Open the flame graphs with the desktop's own viewer."""
+    for result in outcome.results:
+        for artifact in result.record.artifacts:
+            if artifact.path.endswith(".svg"):
+                typer.launch(str((outcome.directory.path / artifact.path).absolute()))
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %"

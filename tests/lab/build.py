@@ -1,0 +1,227 @@
+"""Builds what hosts are made of: root file systems, sidecar images and the target image."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import machine
+from .cache import build_dir, cached
+from .model import BPFTRACE, HostSpec
+from .progress import run, say
+
+_VERSION = 1
+"""Raise it when the way things are built changes in a manner the other inputs do not show."""
+
+HOST_PACKAGES = {
+    "bookworm": ("docker.io", "docker-compose"),
+    "trixie": ("docker.io", "docker-cli", "docker-compose"),
+}
+LOGIN_PACKAGES = ("openssh-server", "iptables", "procps", "sudo", "tcsh", "fish")
+SIDECAR_PACKAGES = ("bpftrace",)
+
+USERS = {
+    "ops": ("/bin/bash", "docker"),
+    "admin": ("/bin/bash", ""),
+    "secure": ("/bin/bash", ""),
+    "guest": ("/bin/bash", ""),
+    "nosftp": ("/bin/bash", "docker"),
+    "fish": ("/usr/bin/fish", "docker"),
+    "csh": ("/bin/tcsh", "docker"),
+}
+"""Users of every host: login shell and extra group."""
+
+SUDOERS = "admin ALL=(ALL) NOPASSWD: ALL\nsecure ALL=(ALL) ALL\n"
+
+_DPKG_CONFIG = """\
+force-unsafe-io
+path-exclude=/usr/share/doc/*
+path-exclude=/usr/share/info/*
+path-exclude=/usr/share/locale/*
+path-exclude=/usr/share/man/*
+"""
+_NO_SERVICES = "#!/bin/sh\nexit 101\n"
+
+_NOT_IN_A_SIDECAR = (
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/lintian",
+    "usr/share/bash-completion",
+    "usr/share/zoneinfo",
+    "usr/share/perl",
+    "usr/share/perl5",
+    "usr/share/zsh",
+    "usr/lib/*/perl-base",
+    "usr/lib/*/gconv",
+    "usr/lib/apt",
+    "usr/bin/perl*",
+    "usr/bin/apt*",
+    "usr/bin/sqv",
+    "usr/bin/bpftrace-aotrt",
+    "var/lib/apt/lists",
+    "var/lib/dpkg/info",
+    "var/cache",
+    "var/log",
+    "boot/*",
+)
+
+CSRC = Path(__file__).parent / "csrc"
+PROGRAMS = {
+    "svc": ("-O0", "-g", "-fno-omit-frame-pointer", "-static"),
+    "svc-nofp": ("-O2", "-fomit-frame-pointer", "-static", "-s"),
+}
+"""Builds of csrc/svc.c in the target image."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Paths in the build cache: roots by suite, sidecar tars by generation, the target tar."""
+
+    roots: dict[str, Path]
+    sidecars: dict[str, Path]
+    target: Path
+
+
+def build(specs: Iterable[HostSpec]) -> Built:
+    """Build what the hosts of these specs need and the cache does not hold."""
+    suites = sorted({spec.suite for spec in specs})
+    build_dir().mkdir(parents=True, exist_ok=True)
+    say(f"build cache: {build_dir()}; mirror: {machine.mirror()}")
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        bases = {suite: pool.submit(base, suite) for suite in sorted({*suites, *BPFTRACE.values()})}
+        target = pool.submit(target_image)
+        for future in bases.values():
+            future.result()
+        roots = {suite: pool.submit(host_root, suite) for suite in suites}
+        sidecars = {name: pool.submit(sidecar_image, name) for name in BPFTRACE}
+        return Built(
+            {suite: future.result() for suite, future in roots.items()},
+            {name: future.result() for name, future in sidecars.items()},
+            target.result(),
+        )
+
+
+def base(suite: str) -> Path:
+    """Give the smallest Debian of a suite, from which the roots and sidecars are made."""
+    inputs = [_VERSION, suite, machine.mirror(), machine.architecture(), _DPKG_CONFIG]
+
+    def make(new: Path) -> None:
+        log = _log(f"base-{suite}")
+        argv = ["debootstrap", "--variant=minbase", f"--keyring={machine.KEYRING}", suite]
+        argv += [str(new), machine.mirror(), machine.debootstrap_script(suite)]
+        run(argv, env=machine.apt_environment(), log=log)
+        (new / "etc/dpkg/dpkg.cfg.d/lab").write_text(_DPKG_CONFIG)
+        policy = new / "usr/sbin/policy-rc.d"
+        policy.write_text(_NO_SERVICES)
+        policy.chmod(0o755)
+
+    return cached(f"base-{suite}", inputs, make)
+
+
+def host_root(suite: str) -> Path:
+    """Give the root of hosts of a suite: engine, sshd, sudo, users."""
+    packages = (*HOST_PACKAGES[suite], *LOGIN_PACKAGES)
+    start = base(suite)
+    inputs = [_VERSION, start.name, packages, USERS, SUDOERS]
+
+    def make(new: Path) -> None:
+        log = _log(f"root-{suite}")
+        _install(start, new, packages, log)
+        for user, (shell, group) in USERS.items():
+            groups = ["-G", group] if group else []
+            argv = ["useradd", "-m", "-U", "-s", shell, "-p", "*", *groups, user]
+            run(["chroot", str(new), *argv], log=log)
+        sudoers = new / "etc/sudoers.d/lab"
+        sudoers.write_text(SUDOERS)
+        sudoers.chmod(0o440)
+        for name in new.glob("etc/ssh/ssh_host_*"):
+            name.unlink()
+        (new / "usr/sbin/policy-rc.d").unlink()
+
+    return cached(f"root-{suite}", inputs, make)
+
+
+def sidecar_image(generation: str) -> Path:
+    """Give the tar of a sidecar's file system, for ``docker import``."""
+    start = base(BPFTRACE[generation])
+    inputs = [_VERSION, start.name, SIDECAR_PACKAGES, _NOT_IN_A_SIDECAR]
+
+    def make(root: Path) -> None:
+        _install(start, root, SIDECAR_PACKAGES, _log(f"sidecar-{generation}"))
+        for pattern in _NOT_IN_A_SIDECAR:
+            for path in root.glob(pattern):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+    return cached(f"sidecar-{generation}.tar", inputs, _packed(make))
+
+
+def target_image() -> Path:
+    """Give the tar of the targets' file system: a shell and the programs of csrc."""
+    busybox = Path(run(["sh", "-c", "command -v busybox"]).strip())
+    source = (CSRC / "svc.c").read_text()
+    inputs = [_VERSION, source, PROGRAMS, machine.architecture(), busybox.stat().st_size]
+
+    def make(root: Path) -> None:
+        for name in ("bin", "tmp", "proc", "sys", "dev", "etc", "opt/app"):
+            (root / name).mkdir(parents=True)
+        (root / "tmp").chmod(0o1777)
+        (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n")
+        (root / "etc/group").write_text("root:x:0:\n")
+        shutil.copy(busybox, root / "bin/busybox")
+        for applet in run([str(busybox), "--list"]).split():
+            if applet != "busybox":
+                (root / "bin" / applet).symlink_to("busybox")
+        for name, flags in PROGRAMS.items():
+            run(["gcc", *flags, "-o", str(root / "opt/app" / name), str(CSRC / "svc.c")])
+
+    return cached("target.tar", inputs, _packed(make))
+
+
+def _install(start: Path, new: Path, packages: Iterable[str], log: Path) -> None:
+    """Copy a base and install packages there; its mounts live in a mount namespace of their own."""
+    run(["cp", "-a", str(start), str(new)], log=log)
+    script = """
+set -e
+root=$1; shift
+mount -t proc proc "$root/proc"
+mount --bind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/tmp"
+cat /etc/resolv.conf > "$root/etc/resolv.conf"
+chroot "$root" apt-get -o Acquire::Languages=none update
+chroot "$root" apt-get install -y --no-install-recommends "$@"
+chroot "$root" apt-get clean
+rm -rf "$root"/var/lib/apt/lists/*
+: > "$root/etc/resolv.conf"
+"""
+    argv = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", str(new)]
+    run([*argv, *packages], env=machine.apt_environment(), log=log)
+
+
+def _packed(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Turn a maker of a directory into a maker of a tar of it."""
+
+    def packed(new: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=build_dir(), prefix=f"{new.name}-") as place:
+            root = Path(place) / "root"
+            make(root)
+            run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(new), "."])
+
+    return packed
+
+
+def _log(name: str) -> Path:
+    directory = build_dir() / "logs"
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}-{os.getpid()}.log"
+    path.write_text("")
+    return path

@@ -1,0 +1,84 @@
+"""Fixtures of the tests that need real hosts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from . import machine
+from .model import SUITES, Lab, LabError, LabHost, cache_dir
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Give a running lab: the one that the environment names, or one for this test run alone.
+
+    Where none can be had the tests are skipped with the precise reasons; with CI=true they fail.
+    """
+    existing = _existing()
+    if existing:
+        try:
+            yield Lab.load(existing)
+        except LabError as error:
+            _give_up([str(error)])
+        return
+    lacking = machine.missing()
+    if lacking:
+        _give_up(lacking)
+    directory = cache_dir() / "lab" / f"test-{os.getpid()}"
+    try:
+        done = run_lab("up", "--dir", str(directory))
+        if done.returncode:
+            _give_up(done.stderr.strip().splitlines()[-1:])
+        yield Lab.load(directory)
+    finally:
+        run_lab("down", "--dir", str(directory))
+
+
+@pytest.fixture(params=sorted(SUITES))
+def host(lab: Lab, request: pytest.FixtureRequest) -> LabHost:
+    """Give a host of each generation in turn."""
+    for found in lab.hosts.values():
+        if found.spec.suite == request.param:
+            return found
+    pytest.skip(f"this lab has no host of {request.param}")
+
+
+def run_lab(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run the lab's command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.lab", *args],
+        cwd=REPOSITORY,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def ssh(host: LabHost, user: str, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command by ssh, host key checked."""
+    return subprocess.run(
+        [*host.ssh_argv(user), command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _existing() -> Path | None:
+    inventory = os.environ.get("REMOTE_PROF_LAB_INVENTORY")
+    if inventory:
+        return Path(inventory).parent
+    directory = os.environ.get("REMOTE_PROF_LAB_DIR")
+    return Path(directory) if directory else None
+
+
+def _give_up(reasons: list[str]) -> None:
+    text = "no lab: " + "; ".join(reasons)
+    if os.environ.get("CI") == "true":
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)

@@ -1,0 +1,73 @@
+"""The target containers of every host, and what a right profile of them shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .model import TARGET_IMAGE
+
+API_SHARES: Mapping[str, float] = {
+    "main": 1.0,
+    "serve": 1.0,
+    "handle_request": 1.0,
+    "hot_leaf": 0.95,
+    "render_reply": 0.57,
+    "parse_request": 0.19,
+    "compress_body": 0.19,
+    "write_log": 0.05,
+}
+"""Shares of the on-CPU samples of ``api`` whose user stack contains each function.
+
+Samples taken in the kernel count with the user stack that led there: those of ``write_log``.
+Of samples taken in user code alone the callers of hot_leaf have 0.2, 0.6 and 0.2.
+"""
+
+API_WORKERS = 2
+DEEP_FRAMES = 300
+BURN_S = 4
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target container: what it runs, and whether ``up`` starts it or only creates it."""
+
+    name: str
+    command: tuple[str, ...]
+    options: tuple[str, ...] = ("--network", "none")
+    start: bool = True
+
+
+def targets(api_load: float) -> tuple[Target, ...]:
+    """Give the targets of a host on which ``api`` is to use ``api_load`` of a core."""
+    per_worker = max(1, round(1000 * api_load / API_WORKERS))
+    workers = f"/opt/app/svc serve {per_worker} & " * API_WORKERS
+    small = str(max(10, round(1000 * api_load / 5)))
+    return (
+        Target("api", ("sh", "-c", f"{workers}wait"), options=()),
+        Target("deep", ("/opt/app/svc", "deep", str(DEEP_FRAMES), small)),
+        Target("nofp", ("/opt/app/svc-nofp", "serve", small)),
+        Target("idle", ("sleep", "1000000")),
+        Target("exiting", ("/opt/app/svc", "burn", str(BURN_S)), start=False),
+        Target("stopped", ("true",), start=False),
+        Target("web-1", ("sleep", "1000000"), _compose("web")),
+        Target("web-2", ("sleep", "1000000"), _compose("worker")),
+    )
+
+
+def _compose(service: str) -> tuple[str, ...]:
+    labels = {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": service,
+        "com.docker.compose.container-number": "1",
+        "com.docker.compose.oneoff": "False",
+    }
+    words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    return ("--network", "none", *words)
+
+
+def create_argv(target: Target) -> list[str]:
+    """Give the arguments of docker that make a target."""
+    verb = ["run", "-d"] if target.start else ["create"]
+    options = ["--name", target.name, "--stop-timeout", "1", *target.options]
+    return [*verb, *options, TARGET_IMAGE, *target.command]

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from remote_prof.profile.model import Frame, FrameKind, Profile, Quality, Stack
+from remote_prof.profile.quality import hints, measure_quality
+from remote_prof.records import Severity
+
+API = Frame("api", FrameKind.PROCESS, pid=1)
+UNKNOWN = Frame("[unknown]", FrameKind.UNRESOLVED)
+KERNEL_HEX = Frame("[kernel]", FrameKind.UNRESOLVED, module="[kernel]")
+CUT = Frame("[truncated]", FrameKind.TRUNCATED)
+WRITE = Frame("vfs_write", FrameKind.KERNEL)
+DEEP: Stack = (API, Frame("start"), Frame("loop"), Frame("work"))
+
+
+def sound(**changes: float) -> Quality:
+    figures = {"unresolved_share": 0.0, "truncated_share": 0.0, "shallow_share": 0.0, **changes}
+    return Quality(expected=1000, got=1000, lost=0, **figures)
+
+
+def said(profile: Profile, expected: int | None = None) -> list[str]:
+    return [problem.what for problem in hints(profile, measure_quality(profile, expected))]
+
+
+def test_shares_are_of_what_was_got() -> None:
+    profile = Profile(
+        {
+            DEEP: 50,
+            (API, Frame("f")): 10,  # shallow
+            (API, UNKNOWN, Frame("f"), WRITE): 5,  # shallow: the kernel's frames do not count
+            (API, WRITE): 5,  # no user frame: nothing to say
+            (API, Frame("a"), Frame("b"), UNKNOWN): 20,
+            (API, CUT, Frame("a")): 10,  # cut, hence not shallow
+        },
+        lost=25,
+    )
+    assert measure_quality(profile, 200) == Quality(
+        expected=200,
+        got=100,
+        lost=25,
+        unresolved_share=0.2,
+        truncated_share=0.1,
+        shallow_share=0.15,
+    )
+
+
+def test_an_empty_profile_has_figures_and_no_hints() -> None:
+    quality = measure_quality(Profile({}), 100)
+    assert quality == Quality(100, 0, 0, 0.0, 0.0, 0.0)
+    assert hints(Profile({}), quality) == []
+
+
+def test_a_stack_without_frames_is_counted() -> None:
+    assert measure_quality(Profile({(): 3})).got == 3
+
+
+def test_a_sound_profile_has_no_hints() -> None:
+    assert said(Profile({DEEP: 1000}), 1000) == []
+    assert said(Profile({DEEP: 1000})) == []
+
+
+def test_hints_are_one_line_each_with_a_next_step() -> None:
+    profile = Profile(
+        {(API, UNKNOWN): 40, (API, CUT, Frame("a")): 5}, lost=10, max_depth=127, frequency_hz=99
+    )
+    problems = hints(profile, measure_quality(profile, 1000))
+    assert len(problems) == 6
+    for problem in problems:
+        assert problem.severity is Severity.WARNING
+        assert problem.fix
+        assert "\n" not in problem.what + problem.evidence + problem.fix
+
+
+def test_frame_pointers() -> None:
+    profile = Profile({(API, Frame("f")): 91, DEEP: 9})
+    (problem,) = hints(profile, measure_quality(profile))
+    assert problem.what.startswith("91 % of the stacks have one or two user frames")
+    assert "-fno-omit-frame-pointer" in problem.fix
+    assert "DWARF" in problem.fix
+    assert said(Profile({(API, Frame("f")): 49, DEEP: 51})) == []
+
+
+def test_names_that_are_missing() -> None:
+    user = Profile({(*DEEP, UNKNOWN): 60, DEEP: 40})
+    assert "stripped binary" in said(user)[0]
+    kernel = Profile({(*DEEP, KERNEL_HEX): 60, DEEP: 40})
+    (problem,) = hints(kernel, measure_quality(kernel))
+    assert "kernel symbols" in problem.what
+    assert "CAP_SYSLOG" in problem.fix
+    assert said(Profile({(*DEEP, UNKNOWN): 20, DEEP: 80})) == []
+
+
+def test_stacks_that_were_cut() -> None:
+    cut = Profile({(API, CUT, Frame("a")): 5, DEEP: 95}, max_depth=127)
+    (what,) = said(cut)
+    assert what.startswith("5 % of the stacks were cut at the profiler's limit of 127 frames:")
+    assert "limit:" in said(Profile(cut.stacks))[0]
+
+
+def test_samples_that_were_lost() -> None:
+    profile = Profile({DEEP: 900}, lost=100)
+    (problem,) = hints(profile, measure_quality(profile))
+    assert problem.what.startswith("10 % of the samples were lost")
+    assert problem.evidence == "100 of 1000 samples"
+    assert said(Profile({DEEP: 1000}, lost=10)) == []
+
+
+def test_fewer_samples_than_expected() -> None:
+    (problem,) = hints(Profile({DEEP: 300}), measure_quality(Profile({DEEP: 300}), 3000))
+    assert problem.what == "10 % of the expected samples were taken"
+    assert problem.evidence == "300 of 3000 samples"
+    # What was lost was taken.
+    assert len(said(Profile({DEEP: 300}, lost=2700), 3000)) == 1
+    assert said(Profile({DEEP: 1500}), 3000) == []
+
+
+@pytest.mark.parametrize(("got", "error"), [(1, "98"), (25, "20"), (99, "10")])
+def test_few_samples_are_rough(got: int, error: str) -> None:
+    (what,) = said(Profile({DEEP: got}))
+    assert what == f"only {got} samples: shares are rough, ±{error} points at worst"
+
+
+def test_weights_that_are_no_samples_are_not_few() -> None:
+    assert said(Profile({DEEP: 5}, unit="us")) == []
+
+
+def test_tiny_shares_are_not_rounded_to_nothing() -> None:
+    profile = Profile({DEEP: 100_000})
+    (problem,) = hints(profile, Quality(100_000_000, 100_000, 0, 0, 0, 0))
+    assert problem.what == "0.1 % of the expected samples were taken"
+
+
+def test_thresholds_are_passed_not_reached() -> None:
+    profile = Profile({DEEP: 1000})
+    assert hints(profile, sound(unresolved_share=0.2, truncated_share=0.01)) == []
+    assert len(hints(profile, sound(unresolved_share=0.21, truncated_share=0.011))) == 2
