@@ -25,6 +25,7 @@ _STAGES = {
     "stopping": "stopping early, keeping what was sampled (Ctrl-C again leaves at once)",
     "cleaning": "cleaning the host",
 }
+_WIDEST = 100_000  # columns
 _SILENT_STAGES = ("done", "left")
 
 
@@ -45,20 +46,21 @@ def table(
 ) -> None:
     """Print rows under a header on stdout; columns in ``right`` are numbers."""
     from rich import box
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(header):
-        drawn.add_column(name, justify="right" if number in right else "left", overflow="fold")
+        drawn.add_column(name, justify="right" if number in right else "left")
     for row in rows:
         # Text, not str: names of functions and containers are not markup.
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     out = _console(stderr=False)
-    if not out.is_terminal:
-        # A pipe has no width: nothing may be cut or wrapped there.
-        out.width = max(out.width, out.measure(drawn).maximum)
-    out.print(drawn)
+    # As wide as it needs, as docker ps does it: nothing is cut, neither here nor in a pipe.
+    wide = out.options.update(max_width=_WIDEST)
+    out.width = max(out.width, Measurement.get(out, wide, drawn).maximum)
+    out.print(drawn, soft_wrap=True)
 
 
 def line(text: str, *, style: str = "") -> None:

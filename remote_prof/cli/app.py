@@ -53,7 +53,7 @@ app = typer.Typer(
 )
 
 
-def _version(value: bool) -> None:  # noqa: FBT001  typer calls it so
+def _version(value: bool) -> None:
     if value:
         console.write(f"remote-prof {__version__}\n")
         raise typer.Exit

@@ -16,6 +16,7 @@ from remote_prof.settings import ResolvedSettings, Settings, load_settings
 if TYPE_CHECKING:
     from remote_prof.host.gather import FactsQuery
     from remote_prof.host.target import TargetSpec
+    from remote_prof.run.prepare import HostJob
     from remote_prof.transport import SshOptions
 
 _PASSWORD = "REMOTE_PROF_BECOME_PASSWORD"  # noqa: S105  the name of a variable
@@ -126,6 +127,42 @@ def runner(host: Host, settings: ResolvedSettings) -> str:
 
     own = host_settings(host).runner
     return own if own and _is_default(settings, "runner") else settings.values.runner
+
+
+def make_jobs(
+    hosts: list[Host],
+    spec: TargetSpec | None,
+    settings: ResolvedSettings,
+    *,
+    offsets: bool = False,
+) -> list[HostJob]:
+    """Return a job for each host, all of one run. Raises UsageError for an unknown format."""
+    from remote_prof.run.directory import new_run_id
+    from remote_prof.run.manifest import RequestRecord
+    from remote_prof.run.prepare import HostJob
+    from remote_prof.run.report import check_formats
+
+    run_id, values = new_run_id(), settings.values
+    formats = check_formats(values.formats)
+    jobs = []
+    for host in hosts:
+        query = facts_query(host, settings)
+        request = RequestRecord(
+            hosts=tuple(h.name for h in hosts),
+            target=str(spec) if spec else "",
+            scope=spec.scope if spec else values.scope,
+            engine="bpftrace",
+            duration_s=values.duration_s,
+            frequency_hz=values.frequency_hz,
+            stacks=values.stacks,
+            image=query.image,
+            privileged=values.privileged,
+            runner=runner(host, settings),
+            formats=formats,
+            offsets=offsets,
+        )
+        jobs.append(HostJob(run_id, host, spec, request, query, ssh_options(values)))
+    return jobs
 
 
 def _is_default(settings: ResolvedSettings, name: str) -> bool:

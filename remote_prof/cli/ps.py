@@ -23,6 +23,19 @@ EXAMPLES = """
 """
 
 _CPU_WINDOW_S = 0.5
+_COLUMNS = (
+    "host",
+    "name",
+    "id",
+    "image",
+    "service",
+    "status",
+    "processes",
+    "cpu_share",
+    "language",
+)
+_HEADER = ("host", "name", "id", "image", "service", "status", "processes", "CPU", "language")
+_NUMBERS = ("processes", "cpu_share")
 
 
 def ps(
@@ -59,14 +72,10 @@ def ps(
     if as_json:
         console.write(json.dumps(documents, indent=2) + "\n")
         return
-    shown = _COLUMNS if len(found) > 1 else _COLUMNS[1:]
-    start = len(_COLUMNS) - len(shown)
-    header = [_COLUMNS[key] for key in shown]
-    right = [shown.index(key) for key in ("processes", "cpu_share")] if isinstance(shown, list) else []
-    console.table(header, [row[start:] for row in rows], right=right)
-
-
-_COLUMNS = ["host"]
+    # The host is worth a column where there are several.
+    first = 0 if len(found) > 1 else 1
+    right = [number - first for number, column in enumerate(_COLUMNS) if column in _NUMBERS]
+    console.table(_HEADER[first:], [row[first:] for row in rows], right=right)
 
 
 def _describe(host: str, container: Container, state: HostState) -> dict[str, object]:

@@ -14,7 +14,6 @@ from remote_prof.errors import ExitCode
 if TYPE_CHECKING:
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host
-    from remote_prof.run.job import HostJob
     from remote_prof.settings import ResolvedSettings
 
 EXAMPLES = """
@@ -62,9 +61,7 @@ def run(
     ] = None,
     process: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="The processes of this name.", rich_help_panel=_WHAT
-        ),
+        typer.Option(metavar="NAME", help="The processes of this name.", rich_help_panel=_WHAT),
     ] = None,
     duration: Annotated[
         str | None,
@@ -102,9 +99,7 @@ def run(
     ] = None,
     privileged: Annotated[
         bool,
-        typer.Option(
-            "--privileged", help="Run the sidecar privileged, where nothing less works."
-        ),
+        typer.Option("--privileged", help="Run the sidecar privileged, where nothing less works."),
     ] = False,
     output: options.Results = None,
     formats: Annotated[
@@ -176,41 +171,14 @@ def run(
     if dry_run:
         return _dry_run(hosts, spec, settings, offsets=offsets, as_json=as_json)
     return _run(
-        hosts, spec, settings, offsets=offsets, as_json=as_json, open_graph=open_graph,
+        hosts,
+        spec,
+        settings,
+        offsets=offsets,
+        as_json=as_json,
+        open_graph=open_graph,
         verbose=verbose,
     )
-
-
-def _jobs(
-    hosts: list[Host], spec: TargetSpec, settings: ResolvedSettings, *, offsets: bool
-) -> list[HostJob]:
-    from remote_prof.cli.invocation import facts_query, runner, ssh_options
-    from remote_prof.run.directory import new_run_id
-    from remote_prof.run.job import HostJob
-    from remote_prof.run.manifest import RequestRecord
-    from remote_prof.run.report import check_formats
-
-    run_id, values = new_run_id(), settings.values
-    formats = check_formats(values.formats)
-    jobs = []
-    for host in hosts:
-        query = facts_query(host, settings)
-        request = RequestRecord(
-            hosts=tuple(h.name for h in hosts),
-            target=str(spec),
-            scope=spec.scope,
-            engine="bpftrace",
-            duration_s=values.duration_s,
-            frequency_hz=values.frequency_hz,
-            stacks=values.stacks,
-            image=query.image,
-            privileged=values.privileged,
-            runner=runner(host, settings),
-            formats=formats,
-            offsets=offsets,
-        )
-        jobs.append(HostJob(run_id, host, spec, request, query, ssh_options(values)))
-    return jobs
 
 
 def _run(
@@ -224,10 +192,11 @@ def _run(
     verbose: int,
 ) -> int:
     from remote_prof.cli import summary
+    from remote_prof.cli.invocation import make_jobs
     from remote_prof.run.invocation import run_jobs
     from remote_prof.run.manifest import dump_manifest
 
-    jobs = _jobs(hosts, spec, settings, offsets=offsets)
+    jobs = make_jobs(hosts, spec, settings, offsets=offsets)
     with console.progress(settings.values.duration_s) as watch:
         outcome = run_jobs(jobs, results=settings.values.results, watch=watch, command=sys.argv)
     for result in outcome.results:
@@ -250,15 +219,16 @@ def _dry_run(
     as_json: bool,
 ) -> int:
     from remote_prof.cli import summary
-    from remote_prof.run.job import open_and_prepare, refusal
+    from remote_prof.cli.invocation import make_jobs
+    from remote_prof.run.prepare import open_and_prepare, refusal
 
     code = ExitCode.OK
-    for job in _jobs(hosts, spec, settings, offsets=offsets):
+    for job in make_jobs(hosts, spec, settings, offsets=offsets):
         prepared = open_and_prepare(job)
         for problem in prepared.problems:
             console.problem(problem)
         if prepared.plan is None:
-            code = refusal(prepared.problems).exit_code
+            code = refusal(prepared).exit_code
         else:
             summary.show_plan(job, prepared, as_json=as_json)
     return code

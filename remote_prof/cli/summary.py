@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from remote_prof.profile.model import Quality
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
-    from remote_prof.run.job import HostJob, HostResult, Prepared
-    from remote_prof.run.manifest import HostRecord
+    from remote_prof.run.job import HostResult
+    from remote_prof.run.manifest import HostRecord, Manifest
+    from remote_prof.run.prepare import HostJob, Prepared
     from remote_prof.run.report import Analysis
 
 _TOP = 10
@@ -26,9 +27,8 @@ _TOP = 10
 def show_problems(result: HostResult, *, verbose: int) -> None:
     """Print what a host's run had to say, its error last."""
     for problem in result.record.problems:
-        if problem.severity is not Severity.ERROR and (
-            problem.severity is Severity.WARNING or verbose
-        ):
+        told_below = result.error is not None and problem.what == result.error.what
+        if not told_below and (verbose or problem.severity is not Severity.NOTE):
             console.problem(problem)
     if result.error:
         console.error(result.error)
@@ -88,6 +88,28 @@ def _show_details(record: HostRecord) -> None:
         console.note(f"sidecar: {sidecar.image} by {sidecar.runner}, {sidecar.rung}")
 
 
+def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
+    """Print a run that is over."""
+    request = manifest.request
+    console.line(manifest.run_id, style="bold")
+    console.line(
+        f"  asked:    {request.target}, {request.duration_s:g} s at {request.frequency_hz} Hz"
+    )
+    console.line(f"  times:    {manifest.started_at} to {manifest.finished_at}")
+    for host in manifest.hosts:
+        console.line(f"{host.name}: {host.status}" + (f", {host.error}" if host.error else ""))
+        if host.target and host.sidecar:
+            console.line(f"  target:   {host.target.container}, image {host.target.image}")
+            console.line(f"  filter:   {host.target.filter}")
+            console.line(
+                f"  sidecar:  {host.sidecar.image} by {host.sidecar.runner}, {host.sidecar.rung}"
+            )
+        if host.quality:
+            console.line(f"  quality:  {quality_text(host.quality)}")
+        for artifact in host.artifacts:
+            console.line(f"  file:     {directory.path / artifact.path}")
+
+
 def show_plan(job: HostJob, prepared: Prepared, *, as_json: bool) -> None:
     """Print what a run would do: everything that would be put on the host, to the letter."""
     plan, target = prepared.plan, prepared.target
@@ -100,8 +122,8 @@ def show_plan(job: HostJob, prepared: Prepared, *, as_json: bool) -> None:
     sidecar = plan.sidecar
     lines = [
         f"host:       {job.host.name} ({job.host.address})",
-        f"target:     {target.name} ({target.container.container_id[:12]}), "
-        f"{len(target.processes)} processes",
+        f"target:     {target.name} ({target.container.container_id[:12]})",
+        f"processes:  {', '.join(f'{p.pid} {p.name}' for p in target.processes)}",
         f"filter:     {sidecar.filter_text}",
         f"sidecar:    {sidecar.image}, {sidecar.rung}",
         f"runner:     {plan.runner}" + (", with sudo" if plan.become else ""),

@@ -11,8 +11,9 @@ from remote_prof import __version__
 from remote_prof.errors import ExitCode
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.job import HostJob, HostResult, Watch, run_job
+from remote_prof.run.job import HostResult, Watch, run_job
 from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
+from remote_prof.run.prepare import HostJob
 
 
 @dataclass(frozen=True, slots=True)

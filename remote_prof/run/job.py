@@ -9,30 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from remote_prof.engines import Sidecar
-from remote_prof.errors import (
-    NoSamplesError,
-    PreflightError,
-    RemoteProfError,
-    TargetError,
-    UnreachableError,
-)
-from remote_prof.host.checks import check_clock, check_host, check_target
-from remote_prof.host.facts import HostState
-from remote_prof.host.gather import FactsQuery, gather_state
-from remote_prof.host.target import Target, TargetSpec, resolve
-from remote_prof.records import Host, Problem, Severity
+from remote_prof.errors import NoSamplesError, RemoteProfError, UnreachableError
+from remote_prof.host.target import Target
+from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.manifest import (
-    Artifact,
-    HostRecord,
-    RequestRecord,
-    SidecarRecord,
-    Status,
-    TargetRecord,
-)
-from remote_prof.run.plan import LABEL, LaunchPlan, make_plan
+from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
+from remote_prof.run.plan import LABEL, LaunchPlan
+from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.report import (
     RAW_PROFILE,
     Analysis,
@@ -42,37 +27,9 @@ from remote_prof.run.report import (
     profile_request,
     write_formats,
 )
-from remote_prof.transport import Connection, SshOptions, connect
+from remote_prof.transport import connect
 
 Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
-
-
-@dataclass(frozen=True, slots=True)
-class HostJob:
-    """Everything that is needed to profile one target on one host. Pickles."""
-
-    run_id: str
-    host: Host
-    target: TargetSpec
-    request: RequestRecord
-    query: FactsQuery
-    ssh: SshOptions
-    directory: Path | None = None  # None plans only
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A host that was read, and the plan for it: nothing has been changed yet."""
-
-    state: HostState
-    target: Target | None
-    plan: LaunchPlan | None
-    problems: tuple[Problem, ...]
-
-    @property
-    def works(self) -> bool:
-        """Whether nothing speaks against the run."""
-        return self.plan is not None
 
 
 @dataclass(slots=True)
@@ -95,45 +52,6 @@ class _Clock:
             yield
         finally:
             self.timings_s[name] = round(time.monotonic() - begun, 3)
-
-
-def prepare(job: HostJob, connection: Connection) -> Prepared:
-    """Read a host and plan the run: facts, target, problems, plan. Changes nothing.
-
-    Raises TargetError (the container cannot be resolved), HostError, LinkLostError.
-    """
-    state = gather_state(connection, job.query)
-    facts = state.facts
-    problems = [*check_host(facts, job.request.image), *check_clock(facts, time.time())]
-    if not (facts.engine and facts.engine.answers):
-        return Prepared(state, None, None, tuple(problems))
-    target = _resolve(job.target, state, problems)
-    problems += check_target(target)
-    engine, request = find_engine(job.request.engine), profile_request(job.request)
-    problems += engine.problems(request, facts, target)
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        return Prepared(state, target, None, tuple(problems))
-    plan = make_plan(
-        run_id=job.run_id,
-        request=request,
-        runner=job.request.runner,
-        facts=facts,
-        target=target,
-        sidecar=engine.plan(request, facts, target),
-        become=state.become,
-    )
-    return Prepared(state, target, plan, tuple(problems))
-
-
-def _resolve(spec: TargetSpec, state: HostState, problems: list[Problem]) -> Target:
-    try:
-        return resolve(spec, state)
-    except TargetError as error:
-        # Other problems are told with it: all at once.
-        rest = [p for p in problems if p.severity is Severity.ERROR]
-        if rest:
-            error.hint += "; and " + "; ".join(f"{p.what} ({p.fix})" for p in rest)
-        raise
 
 
 def run_job(job: HostJob, interrupt: Interrupt, watch: Watch) -> HostResult:
@@ -178,7 +96,7 @@ class _Run:
             prepared = self._prepared = prepare(self._job, self._connection)
         self._problems += prepared.problems
         if prepared.plan is None or prepared.target is None:
-            raise refusal(prepared.problems)
+            raise refusal(prepared)
         where = self._directory.host_directory(name, prepared.target.name)
         with self._clock.stage("launch and sample"), self._interrupt.deferred():
             self._follow(prepared.plan, where)
@@ -219,6 +137,7 @@ class _Run:
             raw,
             profile_request(request),
             cpu_time_s=self._cpu_time_s(),
+            keep_offsets=request.offsets,
         )
         if not self._analysis.quality.got:
             raise self._no_samples(target)
@@ -339,14 +258,6 @@ class _Run:
             exit_code=self._observed.exit_code,
             tool=self._analysis.profile.tool if self._analysis else "",
         )
-
-
-def refusal(problems: tuple[Problem, ...]) -> PreflightError:
-    """Return the error that stands for all problems which forbid a run."""
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    first = errors[0]
-    more = f"; and {len(errors) - 1} more" if len(errors) > 1 else ""
-    return PreflightError(first.what + more, evidence=first.evidence, hint=first.fix)
 
 
 def _target_record(target: Target, sidecar: Sidecar) -> TargetRecord:

@@ -1,0 +1,68 @@
+# Two commands do everything: `make demo` shows the tool at work, `make test` is the whole gate.
+# What is built on the way (a virtual environment, the lab's images) is kept outside of git.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The lab makes namespaces and mounts: it needs root. An installed sudo serves.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo >/dev/null 2>&1 && { [ "$$(id -u)" = 0 ] || echo "sudo -E"; })
+LAB_DIR ?= $(HOME)/.cache/remote-prof/lab/demo
+LAB := $(SUDO) $(BIN)/python -m tests.lab
+HOST ?= prod-3
+CONTAINER ?= api
+
+.PHONY: help demo lab lab-down test check unit lab-test bless bench build install clean
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: $(READY)  ## Create the virtual environment with everything in it
+
+$(READY): pyproject.toml
+	@echo "making the virtual environment $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+	  echo "installing python3-venv ..."; rm -rf $(VENV); \
+	  $(SUDO) sh -c 'apt-get -qq update && apt-get -qq install -y python3-venv' >/dev/null && \
+	  $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/pip install --quiet --editable . --group dev
+	@touch $@
+
+demo: $(READY)  ## Start a lab host and profile a container in it over SSH
+	@inventory=$$($(LAB) up --dir $(LAB_DIR) --hosts $(HOST) | tail -n 1) && \
+	  echo "remote-prof run --inventory $$inventory --host $(HOST) --container $(CONTAINER)" && \
+	  $(BIN)/remote-prof run --inventory "$$inventory" --host $(HOST) --container $(CONTAINER)
+
+lab: $(READY)  ## Start a lab of one host; the last line is its inventory
+	@$(LAB) up --dir $(LAB_DIR) --hosts $(HOST)
+
+lab-down: $(READY)  ## Take the lab away without a trace
+	@$(LAB) down --dir $(LAB_DIR)
+
+test: check unit lab-test  ## The whole gate: format, lint, types, layers, all tests
+
+check: $(READY)  ## Format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(READY)  ## Tests that need no host: unit, recorded, golden, command line, packaging
+	$(BIN)/pytest -q --ignore tests/lab
+
+lab-test: $(READY)  ## Tests on real hosts
+	$(SUDO) $(BIN)/pytest -q tests/lab
+
+bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
+	$(BIN)/pytest -q tests/golden --bless
+
+bench: $(READY)  ## Measure against the procedure by hand
+	$(SUDO) $(BIN)/python -m benchmarks.overhead
+
+build: $(READY)  ## Build the wheel and the sdist
+	$(BIN)/pip install --quiet build
+	$(BIN)/python -m build --outdir dist .
+
+clean:  ## Remove what was built in this directory
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

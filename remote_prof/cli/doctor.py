@@ -1,0 +1,130 @@
+"""``remote-prof doctor``: everything that speaks against a run, before there is one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from remote_prof import console
+from remote_prof.cli import options
+from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.records import Problem, Severity
+
+if TYPE_CHECKING:
+    from remote_prof.host.facts import HostFacts
+    from remote_prof.run.prepare import HostJob
+
+EXAMPLES = """
+**Examples**
+
+    remote-prof doctor --host prod-3
+
+    remote-prof doctor -H prod-3 -C api
+
+    remote-prof doctor -H prod-3 -C api && remote-prof run -H prod-3 -C api
+
+Exit codes: 0 a run would work; 1 it would not; 4 the host cannot be reached.
+"""
+
+
+def doctor(
+    host: options.HostPattern,
+    container: options.Container = None,
+    label: options.Labels = None,
+    inventory: options.Inventory = None,
+    image: options.Image = None,
+    as_json: options.AsJson = False,
+    connection: options.Connection = None,
+    user: options.User = None,
+    port: options.Port = None,
+    identity: options.Identity = None,
+    connect_timeout: options.ConnectTimeout = None,
+    host_key_checking: options.HostKeyChecking = None,
+    ask_become_pass: options.AskBecomePass = False,
+) -> int:
+    """Check a host, or a container on it: all problems at once, each with cause, evidence and fix.
+
+    Changes nothing on the host.
+    """
+    from remote_prof.cli.invocation import (
+        ConnectFlags,
+        make_jobs,
+        resolve_settings,
+        select_hosts,
+        target_spec,
+    )
+
+    flags = ConnectFlags(
+        connection, user, port, identity, connect_timeout, host_key_checking, ask_become_pass
+    )
+    settings = resolve_settings(flags.settings() | {"inventory": inventory, "image": image})
+    asked = container is not None or bool(label)
+    spec = target_spec(container=container, labels=label, scope="container") if asked else None
+    examined = [
+        _examine(job)
+        for job in make_jobs(select_hosts(host, settings.values, flags), spec, settings)
+    ]
+    if as_json:
+        console.write(
+            json.dumps([dataclasses.asdict(found) for found in examined], indent=2) + "\n"
+        )
+    else:
+        for found in examined:
+            _show(found)
+    codes = {found.exit_code for found in examined}
+    return ExitCode.ERROR if ExitCode.ERROR in codes else max(codes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Examined:
+    host: str
+    exit_code: ExitCode
+    facts: dict[str, str]
+    problems: tuple[Problem, ...]
+
+
+def _examine(job: HostJob) -> _Examined:
+    from remote_prof.run.prepare import open_and_prepare
+
+    try:
+        prepared = open_and_prepare(job)
+    except RemoteProfError as error:
+        problem = Problem(Severity.ERROR, error.what, error.evidence, error.hint)
+        return _Examined(job.host.name, error.exit_code, {}, (problem,))
+    facts = _describe(prepared.state.facts)
+    if prepared.target is not None:
+        facts["target"] = f"{prepared.target.name}, {len(prepared.target.processes)} processes"
+    if prepared.plan is not None:
+        facts["filter"] = prepared.plan.sidecar.filter_text
+        facts["privileges"] = prepared.plan.sidecar.rung
+        facts["runner"] = prepared.plan.runner
+    code = ExitCode.ERROR if prepared.errors else ExitCode.OK
+    return _Examined(job.host.name, code, facts, prepared.problems)
+
+
+def _describe(facts: HostFacts) -> dict[str, str]:
+    engine, image = facts.engine, facts.image
+    parent, free = next(iter(facts.work_parents.items()), ("none", 0))
+    found = {
+        "kernel": f"{facts.kernel} {facts.architecture}, BTF {'yes' if facts.btf else 'no'}",
+        "system": facts.os_name,
+        "login": f"{facts.login} ({', '.join(facts.groups)})",
+        "cgroups": facts.cgroup,
+        "engine": f"{engine.path} {engine.version} ({engine.access})" if engine else "none",
+        "compose": facts.compose or "none",
+        "image": image.image_id if image else "not there",
+        "directory": f"{parent}, {free >> 20} MiB free",
+    }
+    settings = ", ".join(f"{name} {value}" for name, value in sorted(facts.sysctls.items()))
+    return found | {"sysctls": settings}
+
+
+def _show(found: _Examined) -> None:
+    console.line(found.host, style="bold")
+    for name, value in found.facts.items():
+        console.line(f"  {name + ':':<12}{value}")
+    for problem in found.problems:
+        console.problem(problem)
+    works = found.exit_code is ExitCode.OK
+    console.line(f"{found.host}: a run would {'work' if works else 'not work'}", style="bold")

@@ -1,0 +1,59 @@
+"""``remote-prof report``: everything again from the raw files of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from remote_prof import console
+from remote_prof.cli import options
+from remote_prof.errors import ExitCode
+
+EXAMPLES = """
+**Examples**
+
+    remote-prof report last
+
+    remote-prof report 20260131-235959-1a2b3c --format svg --offsets
+
+The raw files are never changed.
+"""
+
+
+def report(
+    run: options.RunName,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="folded, svg, speedscope; repeatable (as the run had them).",
+        ),
+    ] = None,
+    offsets: options.Offsets = False,
+    output: options.Results = None,
+    as_json: options.AsJson = False,
+) -> int:
+    """Make the files of a run again from its raw profile, and print its summary."""
+    from remote_prof.cli import summary
+    from remote_prof.cli.invocation import resolve_settings
+    from remote_prof.run.directory import RunDirectory
+    from remote_prof.run.job import HostResult
+    from remote_prof.run.manifest import dump_manifest
+    from remote_prof.run.report import remake
+
+    results = resolve_settings({"results": output}).values.results
+    directory = RunDirectory.find(run, results)
+    manifest = directory.load_manifest()
+    updated, analyses = remake(
+        directory, manifest, formats or manifest.request.formats, keep_offsets=offsets
+    )
+    if as_json:
+        console.write(dump_manifest(updated).decode())
+        return ExitCode.OK
+    for record, analysis in zip(updated.hosts, analyses, strict=True):
+        result = HostResult(record, analysis)
+        summary.show_problems(result, verbose=0)
+        summary.show(result, directory, verbose=0)
+    return ExitCode.OK

@@ -1,0 +1,97 @@
+"""Read a host and plan a run on it: the part that changes nothing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from remote_prof.errors import PreflightError, TargetError
+from remote_prof.host.checks import check_clock, check_host, check_target
+from remote_prof.host.facts import HostState
+from remote_prof.host.gather import FactsQuery, gather_state
+from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.records import Host, Problem, Severity
+from remote_prof.run.manifest import RequestRecord
+from remote_prof.run.plan import LaunchPlan, make_plan
+from remote_prof.run.report import find_engine, profile_request
+from remote_prof.transport import Connection, SshOptions, connect
+
+
+@dataclass(frozen=True, slots=True)
+class HostJob:
+    """Everything that is needed to profile one target on one host. Pickles."""
+
+    run_id: str
+    host: Host
+    target: TargetSpec | None  # None looks at the host alone
+    request: RequestRecord
+    query: FactsQuery
+    ssh: SshOptions
+    directory: Path | None = None  # None plans only
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A host that was read, and the plan for it: nothing has been changed yet."""
+
+    state: HostState
+    target: Target | None
+    plan: LaunchPlan | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that forbid a run."""
+        return tuple(p for p in self.problems if p.severity is Severity.ERROR)
+
+
+def open_and_prepare(job: HostJob) -> Prepared:
+    """Prepare over a connection of its own. Raises UnreachableError, HostError."""
+    connection = connect(job.host, job.ssh)
+    try:
+        connection.open()
+        return prepare(job, connection)
+    finally:
+        connection.close()
+
+
+def prepare(job: HostJob, connection: Connection) -> Prepared:
+    """Read a host and plan the run: facts, target, problems, plan. Changes nothing.
+
+    Everything that speaks against the run is in ``problems``, at once; then there is no plan.
+    Raises HostError, LinkLostError.
+    """
+    state = gather_state(connection, job.query)
+    facts = state.facts
+    problems = [*check_host(facts, job.request.image), *check_clock(facts, time.time())]
+    target = None
+    if job.target is not None and facts.engine and facts.engine.answers:
+        try:
+            target = resolve(job.target, state)
+        except TargetError as error:
+            # It goes first: it is what the user got wrong.
+            problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
+    if target is None:
+        return Prepared(state, None, None, tuple(problems))
+    engine, request = find_engine(job.request.engine), profile_request(job.request)
+    problems += [*check_target(target), *engine.problems(request, facts, target)]
+    prepared = Prepared(state, target, None, tuple(problems))
+    if prepared.errors:
+        return prepared
+    plan = make_plan(
+        run_id=job.run_id,
+        request=request,
+        runner=job.request.runner,
+        facts=facts,
+        target=target,
+        sidecar=engine.plan(request, facts, target),
+        become=state.become,
+    )
+    return Prepared(state, target, plan, tuple(problems))
+
+
+def refusal(prepared: Prepared) -> PreflightError:
+    """Return the error that stands for the problems which forbid a run: the first of them."""
+    first = prepared.errors[0]
+    return PreflightError(first.what, evidence=first.evidence, hint=first.fix)
