@@ -11,6 +11,7 @@ from remote_prof.cli import options
 if TYPE_CHECKING:
     from remote_prof.host.containers import Container
     from remote_prof.host.facts import HostState
+    from remote_prof.host.processes import Process
 
 EXAMPLES = """
 **Examples**
@@ -23,18 +24,19 @@ EXAMPLES = """
 """
 
 _CPU_WINDOW_S = 0.5
-_COLUMNS = (
-    "host",
-    "name",
-    "id",
-    "image",
-    "service",
-    "status",
-    "processes",
-    "cpu_share",
-    "language",
-)
-_HEADER = ("host", "name", "id", "image", "service", "status", "processes", "CPU", "language")
+_COLUMNS = {
+    "host": "host",
+    "name": "name",
+    "id": "id",
+    "image": "image",
+    "service": "service",
+    "status": "status",
+    "processes": "processes",
+    "cpu_share": "CPU",
+    "language": "language",
+    "profiled": "would be profiled",
+}
+_LISTED = 4
 _NUMBERS = ("processes", "cpu_share")
 
 
@@ -75,7 +77,7 @@ def ps(
     # The host is worth a column where there are several.
     first = 0 if len(found) > 1 else 1
     right = [number - first for number, column in enumerate(_COLUMNS) if column in _NUMBERS]
-    console.table(_HEADER[first:], [row[first:] for row in rows], right=right)
+    console.table(tuple(_COLUMNS.values())[first:], [row[first:] for row in rows], right=right)
 
 
 def _describe(host: str, container: Container, state: HostState) -> dict[str, object]:
@@ -92,7 +94,23 @@ def _describe(host: str, container: Container, state: HostState) -> dict[str, ob
         "processes": len(members),
         "cpu_share": round(sum(shares), 3) if shares else None,
         "language": ", ".join(languages) or ("native" if members else ""),
+        "profiled": _profiled(container, members, state),
     }
+
+
+def _profiled(container: Container, members: list[Process], state: HostState) -> str:
+    """Say which processes a run would sample, and how it would tell them from others."""
+    from remote_prof.engines.bpftrace import choose_filter
+    from remote_prof.errors import TargetError
+    from remote_prof.host.target import TargetSpec, resolve
+
+    try:
+        target = resolve(TargetSpec(container.container_id), state)
+    except TargetError:
+        return ""
+    listed = ", ".join(f"{p.pid} {p.name}" for p in members[:_LISTED])
+    more = f" and {len(members) - _LISTED} more" if len(members) > _LISTED else ""
+    return f"{listed}{more}, {choose_filter(state.facts, target).kind}"
 
 
 def _cell(key: str, value: object) -> str:

@@ -33,11 +33,23 @@ _MEMLOCK_KERNEL = (5, 11)
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which samples count: a predicate, or a process whose pid namespace makes one."""
+    """Which samples count: a predicate, or a process whose pid namespace makes one.
 
-    text: str
-    environment: tuple[tuple[str, str], ...]
-    complete: bool  # whether processes that start later are covered
+    ``kind`` says in words how; not ``complete`` means that processes which start later are missed.
+    """
+
+    kind: str
+    predicate: str
+    pid: int | None = None
+    complete: bool = True
+
+    def __str__(self) -> str:
+        what = self.predicate or f"that of process {self.pid}"
+        return f"{self.kind}: {what}"
+
+    def environment(self) -> dict[str, str]:
+        """Return what the sidecar's script reads."""
+        return {"TARGET_FILTER": self.predicate, "TARGET_PID": str(self.pid or "")}
 
 
 class Bpftrace:
@@ -89,9 +101,9 @@ class Bpftrace:
         return Sidecar(
             image=request.image,
             script=_script(request, one_process=_one_process(target)),
-            filter_text=chosen.text,
+            filter_text=str(chosen),
             rung=rung,
-            environment=dict(chosen.environment),
+            environment=chosen.environment(),
             capabilities=capabilities,
             privileged=request.privileged,
             security_options=tuple(options),
@@ -120,27 +132,14 @@ def choose_filter(facts: HostFacts, target: Target) -> Filter:
     """
     pids = " || ".join(f"pid == {process.pid}" for process in target.processes)
     if target.scope == "process":
-        return Filter(
-            f"the process by pid: {pids}", (("TARGET_FILTER", pids), ("TARGET_PID", "")), True
-        )
+        return Filter("by pid", pids)
     if target.cgroup_ids:
         ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
-        return Filter(
-            f"the container by control group: {ids}",
-            (("TARGET_FILTER", ids), ("TARGET_PID", "")),
-            True,
-        )
-    own_namespace = target.container.pid_mode == ""
-    if facts.btf and own_namespace:
-        main = str(target.container.pid)
-        return Filter(
-            f"the container by the pid namespace of process {main}",
-            (("TARGET_FILTER", ""), ("TARGET_PID", main)),
-            True,
-        )
-    return Filter(
-        f"the container by its pids: {pids}", (("TARGET_FILTER", pids), ("TARGET_PID", "")), False
-    )
+        return Filter("by control group", ids)
+    # With the host's pid namespace, or another container's, it would select too much.
+    if facts.btf and target.container.pid_mode == "":
+        return Filter("by pid namespace", "", pid=target.container.pid)
+    return Filter("by the pids of now", pids, complete=False)
 
 
 def choose_rung(request: ProfileRequest, facts: HostFacts) -> tuple[str, tuple[str, ...]]:
