@@ -129,10 +129,9 @@ def load_settings(
     }
     layers: list[Iterator[Setting]] = [_from_file(path) for path in files]
     layers += [_from_environment(environ), _from_flags(flags)]
-    adapters = _adapters()
     for layer in layers:
         for given in layer:
-            value = _checked(given, adapters[given.name])
+            value = _checked(given, _adapter(given.name))
             found[given.name] = Setting(given.name, value, given.source)
     return ResolvedSettings(
         values=Settings(**{NAMES[name]: setting.value for name, setting in found.items()}),
@@ -276,8 +275,8 @@ def _checked(given: Setting, adapter: TypeAdapter[Any]) -> Any:
         ) from None
 
 
-def _adapters() -> Mapping[str, TypeAdapter[Any]]:
-    """Build what checks each setting; pydantic is imported when there is something to check."""
+def _adapter(name: str) -> TypeAdapter[Any]:
+    """Build what checks a setting; pydantic is imported when there is something to check."""
     from typing import Annotated, get_type_hints
 
     from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
@@ -304,8 +303,7 @@ def _adapters() -> Mapping[str, TypeAdapter[Any]]:
         "results": path,
         "identity": path,
     }
-    hints = get_type_hints(Settings)
-    return {name: TypeAdapter(narrower.get(name, hints[field])) for name, field in NAMES.items()}
+    return TypeAdapter(narrower.get(name, get_type_hints(Settings)[NAMES[name]]))
 
 
 def _word(value: str) -> str:

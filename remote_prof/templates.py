@@ -55,12 +55,18 @@ def render(template: str, **values: object) -> str:
 
 @cache
 def _environment(language: str) -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+
+    quote = _FINALIZE[language]
+
+    def finalize(value: object) -> str:
+        # Taking the text of what is undefined raises, and names it.
+        return quote(str(value) if isinstance(value, Undefined) else value)
 
     environment = Environment(
         loader=FileSystemLoader(data_path("templates")),
         undefined=StrictUndefined,
-        finalize=_FINALIZE[language],
+        finalize=finalize,
         autoescape=False,  # noqa: S701  finalize quotes: none of these languages is HTML
         trim_blocks=True,
         lstrip_blocks=True,
@@ -82,7 +88,15 @@ def quote_compose(value: object) -> str:
         return value
     if isinstance(value, bool | int | float):
         return json.dumps(value)
-    return json.dumps(_plain(value)).replace("$", "$$")
+    text = "".join(map(_json_character, _plain(value)))
+    return f'"{text}"'.replace("$", "$$")
+
+
+def _json_character(c: str) -> str:
+    # YAML knows no surrogate pairs, and takes no bare DEL.
+    if ord(c) > 0xFFFF:
+        return c
+    return "\\u007f" if c == "\x7f" else json.dumps(c)[1:-1]
 
 
 def quote_bpftrace(value: object) -> str:

@@ -13,30 +13,30 @@ from remote_prof.cli import config, convert, doctor, hosts, ps, report, run, run
 from remote_prof.errors import ExitCode, RemoteProfError
 
 _EPILOG = """
-**Examples**
+[bold]Examples[/bold]
 
 Profile a container on this machine, for 10 s:
 
-    remote-prof run --host localhost -c local --container api
+$ remote-prof run --host localhost -c local --container api
 
 Profile one on a host of the inventory, over SSH, and look at the flame graph:
 
-    remote-prof run --host prod-3 --container api --open
+$ remote-prof run --host prod-3 --container api --open
 
 Ask first whether it would work, and what would be done:
 
-    remote-prof doctor --host prod-3 --container api
+$ remote-prof doctor --host prod-3 --container api
 
-    remote-prof run --host prod-3 --container api --dry-run
+$ remote-prof run --host prod-3 --container api --dry-run
 
-**Exit codes**
+[bold]Exit codes[/bold]
 
-0 all well · 1 error · 2 some hosts failed · 3 no usable samples · 4 host unreachable ·
+0 all well · 1 error · 2 some hosts failed · 3 no usable samples · 4 host unreachable · \
 5 bad usage, settings or inventory · 130 interrupted, after the host was cleaned
 
-**Files**
+[bold]Files[/bold]
 
-Settings: remote-prof.toml here or above, then the user's (`remote-prof config` shows them).
+Settings: remote-prof.toml here or above, then the user's (`remote-prof config` shows them). \
 Inventory: inventory.yml here, or --inventory. Runs: ./results.
 """
 
@@ -47,7 +47,7 @@ app = typer.Typer(
     "short-lived sidecar, fetches the result, removes everything, and draws the flame graph here.",
     epilog=_EPILOG,
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

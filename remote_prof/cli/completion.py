@@ -82,4 +82,10 @@ def _load() -> dict[str, list[str]]:
         found = json.loads(_file().read_bytes())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        host: [name for name in names if isinstance(name, str)]
+        for host, names in found.items()
+        if isinstance(names, list)
+    }

@@ -8,11 +8,11 @@ from remote_prof import console
 from remote_prof.cli import options
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof config
+$ remote-prof config
 
-    REMOTE_PROF_DURATION=30s remote-prof config
+$ REMOTE_PROF_DURATION=30s remote-prof config
 
 Later ones win: defaults, the user's remote-prof.toml, the project's, REMOTE_PROF_*, flags.
 """

@@ -13,15 +13,15 @@ from remote_prof.cli import options
 from remote_prof.errors import UsageError
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof convert profile.txt --to svg -o flamegraph.svg
+$ remote-prof convert profile.txt --to svg -o flamegraph.svg
 
-    ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n | tail
+$ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n | tail
 
-    remote-prof convert a.folded b.folded --to speedscope -o both.json
+$ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
-Reads what bpftrace printed (maps whose keys are stacks) and folded stacks; several inputs are
+Reads what bpftrace printed (maps whose keys are stacks) and folded stacks; several inputs are \
 added up.
 """
 

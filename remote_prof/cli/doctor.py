@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from remote_prof.run.prepare import HostJob
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof doctor --host prod-3
+$ remote-prof doctor --host prod-3
 
-    remote-prof doctor -H prod-3 -C api
+$ remote-prof doctor -H prod-3 -C api
 
-    remote-prof doctor -H prod-3 -C api && remote-prof run -H prod-3 -C api
+$ remote-prof doctor -H prod-3 -C api && remote-prof run -H prod-3 -C api
 
 Exit codes: 0 a run would work; 1 it would not; 4 the host cannot be reached.
 """

@@ -13,13 +13,13 @@ from remote_prof.cli import options
 from remote_prof.cli.completion import complete_host
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof hosts
+$ remote-prof hosts
 
-    remote-prof hosts 'web:&berlin:!web-7' -i site.yml
+$ remote-prof hosts 'web:&berlin:!web-7' -i site.yml
 
-    remote-prof hosts --json | jq -r .[].name
+$ remote-prof hosts --json | jq -r .[].name
 """
 
 

@@ -146,7 +146,8 @@ def make_jobs(
     formats = check_formats(values.formats)
     jobs = []
     for host in hosts:
-        query = facts_query(host, settings)
+        chosen = runner(host, settings)
+        query = replace(facts_query(host, settings), compose=chosen != "engine")
         request = RequestRecord(
             hosts=tuple(h.name for h in hosts),
             target=str(spec) if spec else "",
@@ -157,7 +158,7 @@ def make_jobs(
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,
-            runner=runner(host, settings),
+            runner=chosen,
             formats=formats,
             offsets=offsets,
         )

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from remote_prof.host.processes import Process
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof ps --host prod-3
+$ remote-prof ps --host prod-3
 
-    remote-prof ps -H localhost -c local
+$ remote-prof ps -H localhost -c local
 
-    remote-prof ps -H prod-3 --json | jq -r '.[] | select(.cpu_share > 0.5).name'
+$ remote-prof ps -H prod-3 --json | jq -r '.[] | select(.cpu_share > 0.5).name'
 """
 
 _CPU_WINDOW_S = 0.5

@@ -11,11 +11,11 @@ from remote_prof.cli import options
 from remote_prof.errors import ExitCode
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof report last
+$ remote-prof report last
 
-    remote-prof report 20260131-235959-1a2b3c --format svg --offsets
+$ remote-prof report 20260131-235959-1a2b3c --format svg --offsets
 
 The raw files are never changed.
 """

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from remote_prof.settings import ResolvedSettings
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof run --host localhost -c local --container api
+$ remote-prof run --host localhost -c local --container api
 
-    remote-prof run --host prod-3 --container api
+$ remote-prof run --host prod-3 --container api
 
-    remote-prof run -H prod-3 -C shop/web -d 30 -F 199 --stacks user
+$ remote-prof run -H prod-3 -C shop/web -d 30 -F 199 --stacks user
 
-    remote-prof run -H prod-3 -C api --process worker
+$ remote-prof run -H prod-3 -C api --process worker
 
-    remote-prof run -H prod-3 -C api --dry-run
+$ remote-prof run -H prod-3 -C api --dry-run
 
-    remote-prof run -H prod-3 -C api --json | jq .hosts[0].quality
+$ remote-prof run -H prod-3 -C api --json | jq .hosts[0].quality
 
-Ctrl-C ends the sampling early and keeps what was sampled; a second Ctrl-C leaves at once, and
+Ctrl-C ends the sampling early and keeps what was sampled; a second Ctrl-C leaves at once, and \
 the host cleans itself.
 """
 

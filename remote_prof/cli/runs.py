@@ -10,13 +10,13 @@ from remote_prof import console
 from remote_prof.cli import options
 
 EXAMPLES = """
-**Examples**
+[bold]Examples[/bold]
 
-    remote-prof runs
+$ remote-prof runs
 
-    remote-prof runs show last
+$ remote-prof runs show last
 
-    remote-prof runs show 20260131 --json | jq .hosts[0].timings_s
+$ remote-prof runs show 20260131 --json | jq .hosts[0].timings_s
 """
 
 app = typer.Typer(help="List earlier runs, or show one.", epilog=EXAMPLES)

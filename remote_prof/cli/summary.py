@@ -130,7 +130,8 @@ def show_plan(job: HostJob, prepared: Prepared, *, as_json: bool) -> None:
         f"directory:  {plan.directory} (removed at the end)",
         f"deadline:   {plan.deadline_s} s after the start",
     ]
-    console.write("\n".join(lines) + "\n")
+    for text in lines:
+        console.line(text)
     for name, text in plan.files.items():
         console.write(f"\n--- {plan.directory}/{name}\n{text}")
 

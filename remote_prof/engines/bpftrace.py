@@ -29,6 +29,7 @@ _KILL_AFTER_S = 20
 _CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
+_OWN_PID_MODES = ("", "private")  # as docker and podman tell of a pid namespace of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def choose_filter(facts: HostFacts, target: Target) -> Filter:
         ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
         return Filter("by control group", ids)
     # With the host's pid namespace, or another container's, it would select too much.
-    if facts.btf and target.container.pid_mode == "":
+    if facts.btf and target.container.pid_mode in _OWN_PID_MODES:
         return Filter("by pid namespace", "", pid=target.container.pid)
     return Filter("by the pids of now", pids, complete=False)
 

@@ -58,11 +58,19 @@ def parse_containers(lines: Iterable[str]) -> tuple[Container, ...]:
                     image_id=str(row[2]),
                     image_name=str(row[3]),
                     status=str(row[4]),
-                    pid=int(row[5] or 0),
-                    exit_code=int(row[6] or 0),
+                    pid=_number(row[5]),
+                    exit_code=_number(row[6]),
                     runtime=str(row[7] or ""),
                     pid_mode=str(row[8] or ""),
-                    labels=row[9] or {},
+                    labels=_labels(row[9]),
                 )
             )
     return tuple(sorted(found, key=lambda container: container.name))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _labels(value: object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}

@@ -11,6 +11,8 @@ from typing import Any
 from remote_prof.host.containers import Container, parse_containers
 from remote_prof.host.processes import Process, parse_processes
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
@@ -163,7 +165,7 @@ def _inodes(lines: list[str]) -> Iterator[tuple[str, int]]:
     # " 4026531836 /proc/self/ns/pid", as "ls -di" prints
     for line in lines:
         inode, _, path = line.strip().partition(" ")
-        if inode.isdigit():
+        if _NUMBER.fullmatch(inode):
             yield path, int(inode)
 
 
@@ -176,7 +178,7 @@ def _sysctls(lines: list[str]) -> Iterator[tuple[str, int]]:
 def _space(lines: list[str]) -> Iterator[tuple[str, int]]:
     for line in lines:
         free_kib, _, parent = line.partition(" ")
-        if free_kib.isdigit():
+        if _NUMBER.fullmatch(free_kib):
             yield parent, int(free_kib) * 1024
 
 
@@ -196,8 +198,7 @@ def _engine(sections: Mapping[str, list[str]]) -> EngineFacts | None:
     if status != "0":
         access = access if access == "sudo-password" else "denied"
         return EngineFacts(name, path, access, error=said[0].strip() if said else "")
-    found = _json("".join(sections.get("info", [])))
-    info: dict[str, Any] = found if isinstance(found, dict) else {}
+    info = _mapping(_json("".join(sections.get("info", []))))
     return (
         _podman(name, path, access, info) if "host" in info else _docker(name, path, access, info)
     )
@@ -209,7 +210,7 @@ def _docker(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
         path,
         access,
         version=str(info.get("ServerVersion", "")),
-        security_options=tuple(str(option) for option in info.get("SecurityOptions") or ()),
+        security_options=_texts(info.get("SecurityOptions")),
         memory_limit=bool(info.get("MemoryLimit")),
         cpu_limit=bool(info.get("CpuCfsQuota")),
         pids_limit=bool(info.get("PidsLimit")),
@@ -217,14 +218,14 @@ def _docker(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
 
 
 def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> EngineFacts:
-    security = info["host"].get("security", {})
-    controllers = info["host"].get("cgroupControllers") or ()
-    options = ["name=rootless"] if security.get("rootless") else []
+    host = _mapping(info["host"])
+    controllers = _texts(host.get("cgroupControllers"))
+    options = ["name=rootless"] if _mapping(host.get("security")).get("rootless") else []
     return EngineFacts(
         name,
         path,
         access,
-        version=str(info.get("version", {}).get("Version", "")),
+        version=str(_mapping(info.get("version")).get("Version", "")),
         security_options=tuple(options),
         memory_limit="memory" in controllers,
         cpu_limit="cpu" in controllers,
@@ -236,7 +237,15 @@ def _image(line: str) -> Image | None:
     found = _json(line)
     if not isinstance(found, list) or len(found) != 3:
         return None
-    return Image(str(found[0]), tuple(found[1] or ()), str(found[2]))
+    return Image(str(found[0]), _texts(found[1]), str(found[2]))
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(item) for item in value) if isinstance(value, list) else ()
 
 
 def _json(text: str) -> object:

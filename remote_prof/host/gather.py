@@ -24,6 +24,7 @@ class FactsQuery:
 
     ``engine_sudo``: ``auto`` asks sudo where the login may not use the engine itself, ``always``
     and ``never`` decide it. ``cpu_window_s`` above 0 measures each process's CPU use that long.
+    ``compose``: whether its flavour matters.
     """
 
     image: str
@@ -31,6 +32,7 @@ class FactsQuery:
     engine_sudo: str = "auto"
     work_parent: str | None = None
     cpu_window_s: float = 0.0
+    compose: bool = True
 
 
 def facts_command(query: FactsQuery, *, become: bool) -> Command:
@@ -46,6 +48,7 @@ def facts_command(query: FactsQuery, *, become: bool) -> Command:
         json_format="{{json .}}",
         work_parents=parents,
         cpu_window_s=query.cpu_window_s,
+        compose=query.compose,
     )
     return Command("facts", script, become=become)
 
@@ -69,10 +72,18 @@ def gather_state(connection: Connection, query: FactsQuery, timeout_s: float = 6
 def _ask(connection: Connection, query: FactsQuery, timeout_s: float, *, become: bool) -> HostState:
     result = connection.run(facts_command(query, become=become), timeout_s)
     if b"@@end" not in result.stdout and b"@@engine" not in result.stdout:
-        said = (result.stderr or result.stdout).decode("utf-8", "replace").strip()
+        said = " ".join((result.stderr or result.stdout).decode("utf-8", "replace").split())
+        evidence = f"exit code {result.exit_code}: {said[-300:] or 'no output'}"
+        if become:
+            method = connection.host.become.method if connection.host.become else "sudo"
+            raise HostError(
+                f"{connection.host.name}: {method} does not give the rights to use the engine",
+                evidence=evidence,
+                hint="is the password right (--ask-become-pass), and may the login do this?",
+            )
         raise HostError(
             f"{connection.host.name}: the facts of the host cannot be read",
-            evidence=f"exit code {result.exit_code}: {said[-300:] or 'no output'}",
+            evidence=evidence,
             hint="the login needs a POSIX sh; try: ssh HOST sh -c true",
         )
     return parse_facts(result.stdout, become=become)

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 _ID = re.compile(r"[0-9a-f]{64}")
-_STATUS = re.compile(r"/proc/(\d+)/status:(\w+):\s*(.*)")
-_PATH = re.compile(r"/proc/(\d+)/cgroup:\d+:([^:]*):(.*)")
+_STATUS = re.compile(r"/proc/([0-9]{1,10})/status:(\w+):\s*(.*)")
+_PATH = re.compile(r"/proc/([0-9]{1,10})/cgroup:[0-9]+:([^:]*):(.*)")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_LAST_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,10})\s*\Z")
+_UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ")
 _TICKS_PER_S = 100  # USER_HZ: fixed by the kernel's ABI on all current architectures
 
 _LANGUAGES = (
@@ -76,8 +79,8 @@ def parse_processes(
         Process(
             pid=pid,
             container_id=owners[pid],
-            container_pid=int((fields.get("NSpid") or str(pid)).split()[-1]),
-            parent_pid=int(fields.get("PPid") or 0),
+            container_pid=_last_number(fields.get("NSpid", ""), pid),
+            parent_pid=_last_number(fields.get("PPid", ""), 0),
             name=fields.get("Name", ""),
             arguments=arguments.get(pid, ""),
             cgroup=paths.get(pid, {}).get("", ""),
@@ -90,18 +93,23 @@ def parse_processes(
     )
 
 
+def _last_number(text: str, default: int) -> int:
+    found = _LAST_NUMBER.search(text)
+    return int(found[1]) if found else default
+
+
 def _owners(lines: list[str]) -> Iterator[tuple[int, str]]:
     # "/proc/4242/cgroup:12:pids:/docker/<64 hex digits>"; nested engines: the outermost owns it
     for line in lines:
         pid = line.removeprefix("/proc/").partition("/")[0]
-        if pid.isdigit() and (found := _ID.search(line)):
+        if _NUMBER.fullmatch(pid) and (found := _ID.search(line)):
             yield int(pid), found.group()
 
 
 def _arguments(lines: list[str]) -> Iterator[tuple[int, str]]:
     for line in lines:
         pid, _, text = line.strip().partition(" ")
-        if pid.isdigit():
+        if _NUMBER.fullmatch(pid):
             yield int(pid), text.strip()
 
 
@@ -109,9 +117,10 @@ def _cpu_shares(sections: Mapping[str, list[str]]) -> dict[int, float]:
     before = dict(_cpu_ticks(sections.get("stat", [])))
     after = dict(_cpu_ticks(sections.get("stat+", [])))
     uptime = [
-        float(lines[0].split()[0])
+        float(found[1])
         for name in ("uptime", "uptime+")
-        if (lines := sections.get(name))
+        for line in sections.get(name, [])[:1]
+        if (found := _UPTIME.match(line))
     ]
     if len(uptime) != 2 or uptime[1] <= uptime[0]:
         return {}
@@ -124,6 +133,6 @@ def _cpu_ticks(lines: list[str]) -> Iterator[tuple[int, int]]:
     # 14th and 15th fields of the line
     for line in lines:
         head, _, rest = line.rpartition(")")
-        pid, fields = head.partition(" ")[0], rest.split()
-        if pid.isdigit() and len(fields) > 12:
-            yield int(pid), int(fields[11]) + int(fields[12])
+        numbers = [head.partition(" ")[0], *rest.split()[11:13]]
+        if len(numbers) == 3 and all(map(_NUMBER.fullmatch, numbers)):
+            yield int(numbers[0]), int(numbers[1]) + int(numbers[2])

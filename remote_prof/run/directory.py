@@ -77,7 +77,9 @@ class RunDirectory:
 
     def write(self, path: Path, data: bytes, *, raw: bool) -> Artifact:
         """Write a file by atomic rename. A raw file is written once and then read-only."""
-        if not (raw and path.exists()):
+        if raw and path.exists():
+            data = path.read_bytes()
+        else:
             write_atomically(path, data)
             if raw:
                 path.chmod(0o444)

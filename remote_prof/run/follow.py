@@ -7,10 +7,12 @@ A link that breaks is opened again, and the following goes on where it was.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from remote_prof.errors import HostError, LinkLostError, UnreachableError
 from remote_prof.run.interrupt import Interrupt
@@ -21,20 +23,30 @@ _POLL_S = 0.2
 _SILENCE_S = 60.0
 _RECONNECTS = 4
 MAX_ARTIFACT_BYTES = 1 << 30
+# What a host may send: its word becomes a file's name here.
+_ARTIFACTS = frozenset({"profile.txt", "sidecar.err", "launcher.log"})
+_HEADER = re.compile(r"(\S+) (gzip|plain) ([0-9]{1,18}) (\S+) (.+)", re.ASCII)
+
+
+class CpuReading(NamedTuple):
+    """CPU time used so far, and when on the host's clock that was; both in seconds."""
+
+    used_s: float
+    at_s: float
 
 
 @dataclass(slots=True)
 class Observed:
     """What came from a host so far. Files are as they were on the host, by name.
 
-    CPU times are microseconds that the target had used when the sampling began and ended, None
+    ``cpu_before`` and ``cpu_after`` are readings of the CPU time that the target had used, None
     where the host could not tell. ``exit_code`` is the sidecar's.
     """
 
     lines: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
-    cpu_before_us: int | None = None
-    cpu_after_us: int | None = None
+    cpu_before: CpuReading | None = None
+    cpu_after: CpuReading | None = None
     sampling_at: float | None = None
     sampled_at: float | None = None
     exit_code: int | None = None
@@ -110,7 +122,8 @@ class Follower:
                     line = channel.read_line(_POLL_S)
                 except EOFError:
                     break
-                if self._interrupt.requested and not self._stopping:
+                # Not before the launcher has begun: it would not see the stop.
+                if self._interrupt.requested and self.observed.lines and not self._stopping:
                     self._stop()
                 if line is not None:
                     quiet_since = time.monotonic()
@@ -154,6 +167,8 @@ class Follower:
             self.observed.left.append(f"directory {rest}")
         elif mark == "@@clean":
             self.observed.clean = True
+        elif mark == "@@gone" and self.observed.fetched:
+            self.observed.clean = True  # the link broke after the acknowledgement
         elif mark == "@@gone":
             self.observed.failure = "the run's directory is gone from the host"
         return mark in ("@@clean", "@@left", "@@gone")
@@ -162,9 +177,9 @@ class Follower:
         stage, _, value = text.partition(" ")
         seen = self.observed
         if stage == "sampling":
-            seen.cpu_before_us, seen.sampling_at = _number(value), time.monotonic()
+            seen.cpu_before, seen.sampling_at = _reading(value), time.monotonic()
         elif stage in ("sampled", "ended"):
-            seen.cpu_after_us, seen.sampled_at = _number(value), time.monotonic()
+            seen.cpu_after, seen.sampled_at = _reading(value), time.monotonic()
         elif stage == "gone":
             seen.target_gone = True
         elif stage == "late":
@@ -180,9 +195,12 @@ def receive(header: str, channel: Channel) -> tuple[str, bytes]:
     """Read one artifact: its header, its bytes, its checksum.
 
     The header is ``name encoding size algorithm checksum``; the size and checksum are of what is
-    sent. Raises HostError when it is damaged or too large.
+    sent. Raises HostError when it is damaged, too large, or none that a run has.
     """
-    name, encoding, size_text, algorithm, checksum = header.split(" ", 4)
+    found = _HEADER.fullmatch(header)
+    if found is None or found[1] not in _ARTIFACTS:
+        raise HostError("the host sends what was not asked for", evidence=repr(header[:100]))
+    name, encoding, size_text, algorithm, checksum = found.groups()
     size = int(size_text)
     if size > MAX_ARTIFACT_BYTES:
         raise HostError(f"{name} on the host is {size} bytes: too large to fetch")
@@ -192,12 +210,21 @@ def receive(header: str, channel: Channel) -> tuple[str, bytes]:
         raise HostError(f"{name} arrived damaged: its checksum is not the host's")
     if encoding == "gzip":
         unpacker = zlib.decompressobj(wbits=31)
-        data = unpacker.decompress(data, MAX_ARTIFACT_BYTES)
+        try:
+            data = unpacker.decompress(data, MAX_ARTIFACT_BYTES)
+        except zlib.error as error:
+            raise HostError(f"{name} arrived damaged", evidence=str(error)) from error
         if unpacker.unconsumed_tail:
             raise HostError(f"{name} unpacks to more than {MAX_ARTIFACT_BYTES} bytes")
         if not unpacker.eof:
             raise HostError(f"{name} arrived damaged: it ends too early")
     return name, data
+
+
+def _reading(text: str) -> CpuReading | None:
+    # "81639795 254270": microseconds, and hundredths of a second since the boot
+    found = re.fullmatch(r"(\d{1,18}) (\d{1,18})", text)
+    return CpuReading(int(found[1]) / 1e6, int(found[2]) / 100) if found else None
 
 
 def _number(text: str) -> int | None:

@@ -105,7 +105,10 @@ class _Run:
 
     def _follow(self, plan: LaunchPlan, where: Path) -> None:
         def keep(name: str, data: bytes) -> None:
-            self._artifacts.append(self._directory.write(where / name, data, raw=True))
+            artifact = self._directory.write(where / name, data, raw=True)
+            # After a broken link everything is sent again.
+            if artifact not in self._artifacts:
+                self._artifacts.append(artifact)
 
         follower = Follower(
             self._connection,
@@ -205,10 +208,15 @@ class _Run:
         self._problems.append(Problem(Severity.WARNING, what, evidence, fix))
 
     def _cpu_time_s(self) -> float | None:
-        before, after = self._observed.cpu_before_us, self._observed.cpu_after_us
-        if before is None or after is None:
+        seen = self._observed
+        before, after = seen.cpu_before, seen.cpu_after
+        if before is None or after is None or after.at_s <= before.at_s:
             return None
-        return max(0, after - before) / 1e6
+        window_s = after.at_s - before.at_s
+        # The readings are taken a little late and early: they tell the rate.
+        rate = max(0.0, after.used_s - before.used_s) / window_s
+        early = self._interrupt.requested or seen.target_gone or seen.late
+        return rate * (window_s if early else self._job.request.duration_s)
 
     def _status(self, error: RemoteProfError | None) -> Status:
         if isinstance(error, UnreachableError):

@@ -20,8 +20,10 @@ from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
 RAW_PROFILE = "profile.txt"
-# What `docker compose up` puts before each line of a container's output.
-_COMPOSE_PREFIX = re.compile(rb"^[\w.-]+ *\| ?", re.MULTILINE)
+# What `docker compose up` puts before each line of a container's output; v2 clears the line before
+# it, also where it writes to a file, and both give it a colour on a terminal.
+_ESCAPES = rb"(?:\x1b\[[0-9;]*[A-Za-z])*"
+_COMPOSE_PREFIX = re.compile(rb"^" + _ESCAPES + rb"[\w.-]+ *\|" + _ESCAPES + rb" ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +175,12 @@ def convert_profiles(
 
 
 def _parse_any(name: str, data: bytes, *, keep_offsets: bool) -> Profile:
-    data = _COMPOSE_PREFIX.sub(b"", data)
     looks_folded = not any(mark in data for mark in (b"@", b"Attach"))
     try:
         if looks_folded:
             return parse_folded(data)
         try:
-            return parse_bpftrace(data, keep_offsets=keep_offsets)
+            return parse_bpftrace(_COMPOSE_PREFIX.sub(b"", data), keep_offsets=keep_offsets)
         except ParseError:
             # Names in folded stacks can hold an @.
             return parse_folded(data)

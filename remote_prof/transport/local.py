@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shlex
@@ -21,15 +22,21 @@ class LocalChannel(BufferedChannel):
         super().__init__()
         # A file, not a pipe: nobody reads standard error while the command runs.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
-        # A process group of its own: Ctrl-C in the terminal is for us to handle.
-        self._process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
-        self.write(data)
+        try:
+            # A process group of its own: Ctrl-C in the terminal is for us to handle.
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise HostError(f"{argv[0]} cannot be run here", evidence=str(error)) from error
+        # Where it ends before it has read everything, its exit code and output say why.
+        with contextlib.suppress(HostError):
+            self.write(data)
 
     def write(self, data: bytes) -> None:
         """See ``Channel.write``."""
@@ -43,13 +50,15 @@ class LocalChannel(BufferedChannel):
     def end_input(self) -> None:
         """Close the command's standard input."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
 
     def close(self) -> None:
         """See ``Channel.close``."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         self._errors.close()
         try:
             self._process.wait(timeout=5)

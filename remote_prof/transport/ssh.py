@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,11 @@ from remote_prof.transport.channel import BufferedChannel
 _KEEPALIVE_S = 15
 # How long the kernel keeps unanswered data before it gives a dead link up.
 _TCP_USER_TIMEOUT_MS = 45_000
+# As ssh_config(5) has it: [user@]host[:port] or ssh://[user@]host[:port], IPv6 in brackets.
+_JUMP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\s:@\[\]/]+))"
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +243,11 @@ def route(host: Host, config: paramiko.SSHConfig) -> list[Hop]:
     seen = {host.address}
     jumps = _jumps(host.address, config)
     while jumps:
-        name = jumps.pop()
-        user, _, rest = name.rpartition("@")
-        address, _, port = rest.partition(":")
+        jump = _jump(jumps.pop(), host)
+        address = jump.address
         if address in seen:
             raise UsageError(f"ProxyJump of {host.name} leads in a circle at {address}")
         seen.add(address)
-        jump = Host(address, address, int(port) if port else None, user or None)
         hops.insert(0, _hop(jump, config))
         # Only the first host of a chain can have jumps of its own.
         jumps = jumps or _jumps(address, config)
@@ -255,11 +259,24 @@ def _jumps(name: str, config: paramiko.SSHConfig) -> list[str]:
     return [] if value.lower() == "none" else [part.strip() for part in value.split(",")]
 
 
+def _jump(text: str, host: Host) -> Host:
+    found = _JUMP.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"ProxyJump of {host.name} cannot be read",
+            evidence=repr(text),
+            hint="in ssh_config it is [user@]host[:port], several with commas between them",
+        )
+    address = found["bracketed"] or found["plain"]
+    port = int(found["port"]) if found["port"] else None
+    return Host(address, address, port, found["user"])
+
+
 def _hop(host: Host, config: paramiko.SSHConfig) -> Hop:
     found = config.lookup(host.address)
     address = str(found.get("hostname", host.address))
     identities = host.identity_files or tuple(found.get("identityfile", ()))
-    files = host.known_hosts_files or tuple(str(found.get("userknownhostsfile", "")).split())
+    files = tuple(str(found.get("userknownhostsfile", "")).split()) or ("~/.ssh/known_hosts",)
     proxy = found.get("proxycommand")
     return Hop(
         name=host.name,
@@ -268,7 +285,7 @@ def _hop(host: Host, config: paramiko.SSHConfig) -> Hop:
         user=host.user or str(found.get("user", "")) or getpass.getuser(),
         key_name=str(found.get("hostkeyalias", address)),
         identity_files=tuple(str(Path(name).expanduser()) for name in identities),
-        known_hosts_files=files or ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"),
+        known_hosts_files=(*host.known_hosts_files, *files, "/etc/ssh/ssh_known_hosts"),
         proxy_command=None if proxy in (None, "none") else str(proxy),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import signal
 import time
@@ -137,6 +138,15 @@ def _write_files(lab: Lab) -> None:
     description.touch(mode=0o600)
     description.write_text(lab.dump())
     description.rename(lab.dir / "lab.json")
+    _hand_over(lab)
+
+
+def _hand_over(lab: Lab) -> None:
+    """Let the user who called sudo read what is needed to use the lab."""
+    user = os.environ.get("SUDO_UID")
+    if user is not None:
+        for path in (lab.dir, lab.key, lab.known_hosts, lab.inventory, lab.ssh_config):
+            os.chown(path, int(user), -1)
 
 
 def _take_down(directory: Path) -> None:
