@@ -27,6 +27,7 @@ $(READY): pyproject.toml
 	  echo "installing python3-venv ..."; rm -rf $(VENV); \
 	  $(SUDO) sh -c 'apt-get -qq update && apt-get -qq install -y python3-venv' >/dev/null && \
 	  $(PYTHON) -m venv $(VENV); }
+	@echo "installing remote-prof and the tools of its tests ..."
 	@$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
 	@$(BIN)/pip install --quiet --editable . --group dev
 	@touch $@

@@ -10,8 +10,12 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from remote_prof.host.containers import Container
 
 _MOST_HOSTS = 500
 
@@ -55,13 +59,13 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in [*names, "last"] if name.startswith(incomplete)]
 
 
-def remember_containers(host: str, names: Iterable[str]) -> None:
+def remember_containers(host: str, containers: Iterable[Container]) -> None:
     """Note which containers a host has; a place that cannot be written to is no error."""
     from remote_prof.run.directory import write_atomically
 
     known = _load()
     known.pop(host, None)
-    known[host] = sorted(names)
+    known[host] = sorted({container.name for container in containers})
     for oldest in list(known)[: -_MOST_HOSTS or None]:
         del known[oldest]
     try:

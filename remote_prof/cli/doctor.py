@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from remote_prof import console
 from remote_prof.cli import options
+from remote_prof.cli.completion import remember_containers
 from remote_prof.errors import ExitCode, RemoteProfError
 from remote_prof.records import Problem, Severity
 
@@ -92,6 +93,7 @@ def _examine(job: HostJob) -> _Examined:
     except RemoteProfError as error:
         problem = Problem(Severity.ERROR, error.what, error.evidence, error.hint)
         return _Examined(job.host.name, error.exit_code, {}, (problem,))
+    remember_containers(job.host.name, prepared.state.containers)
     facts = _describe(prepared.state.facts)
     if prepared.target is not None:
         facts["target"] = f"{prepared.target.name}, {len(prepared.target.processes)} processes"

@@ -43,6 +43,6 @@ def gather(
             raise PreflightError(
                 f"{host.name}: {problem.what}", evidence=problem.evidence, hint=problem.fix
             )
-        remember_containers(host.name, [container.name for container in state.containers])
+        remember_containers(host.name, state.containers)
         found.append((host.name, state))
     return found

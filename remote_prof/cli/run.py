@@ -9,6 +9,7 @@ import typer
 
 from remote_prof import console
 from remote_prof.cli import options
+from remote_prof.cli.completion import remember_containers
 from remote_prof.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -225,6 +226,7 @@ def _dry_run(
     code = ExitCode.OK
     for job in make_jobs(hosts, spec, settings, offsets=offsets):
         prepared = open_and_prepare(job)
+        remember_containers(job.host.name, prepared.state.containers)
         for problem in prepared.problems:
             console.problem(problem)
         if prepared.plan is None:

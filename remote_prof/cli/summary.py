@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from remote_prof.run.prepare import HostJob, Prepared
     from remote_prof.run.report import Analysis
 
-_TOP = 10
+_TOP = 8
+_EVERYWHERE = 0.98
 
 
 def show_problems(result: HostResult, *, verbose: int) -> None:
@@ -59,12 +60,18 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
         f"{name} on {record.name}: {quality.got} samples, {profile.tool or 'profile'}",
         style="bold",
     )
-    console.line("")
-    rows = [
-        (_percent(share.self / quality.got), _percent(share.total / quality.got), share.name)
-        for share in top_functions(profile, _TOP)
-    ]
-    console.table(("self", "total", "function"), rows, right=(0, 1))
+    functions = top_functions(profile)
+    own = [share for share in functions if share.self][:_TOP]
+    # What is in nearly every stack (main, start-up code) tells nothing.
+    most = sorted(functions, key=lambda share: -share.total)
+    wide = [share for share in most if share.total < _EVERYWHERE * quality.got][:_TOP]
+    for title, shares in (("where it is (most self)", own), ("through what (most total)", wide)):
+        rows = [
+            (_percent(share.self / quality.got), _percent(share.total / quality.got), share.name)
+            for share in shares
+        ]
+        console.line("")
+        console.table(("self", "total", title), rows, right=(0, 1))
     console.line("")
 
 
