@@ -187,7 +187,7 @@ def main() -> None:
     given = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="remote-prof-bench-"))
     try:
-        lab = up(directory, [HostSpec.parse("prod-3")])
+        lab = up(directory, [HostSpec.parse("prod-3")], api_load=0.1)
         for delay_ms in given.delays_ms:
             measure_link(lab, delay_ms, given.duration, given.rounds)
         measure_help(given.rounds)

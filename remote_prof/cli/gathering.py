@@ -12,14 +12,14 @@ from remote_prof.host.checks import engine_answers
 from remote_prof.host.facts import HostState
 from remote_prof.host.gather import gather_state
 from remote_prof.records import Host
-from remote_prof.settings import ResolvedSettings, Settings
+from remote_prof.settings import ResolvedSettings
 from remote_prof.transport import Connection, connect
 
 
 @contextmanager
-def connected(host: Host, settings: Settings) -> Iterator[Connection]:
+def connected(host: Host, settings: ResolvedSettings) -> Iterator[Connection]:
     """Open a connection to a host for a while. Raises UnreachableError."""
-    connection = connect(host, ssh_options(settings))
+    connection = connect(host, ssh_options(host, settings))
     try:
         connection.open()
         yield connection
@@ -37,7 +37,7 @@ def gather(
     found = []
     for host in select_hosts(pattern, settings.values, flags):
         query = facts_query(host, settings, cpu_window_s=cpu_window_s)
-        with connected(host, settings.values) as connection:
+        with connected(host, settings) as connection:
             state = gather_state(connection, query)
         for problem in engine_answers(state.facts, query.image):
             raise PreflightError(

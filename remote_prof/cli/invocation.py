@@ -99,11 +99,16 @@ def _become_password(flags: ConnectFlags) -> str | None:
     return getpass.getpass("sudo password: ", stream=None)
 
 
-def ssh_options(settings: Settings) -> SshOptions:
-    """Return what the settings say about SSH."""
+def ssh_options(host: Host, settings: ResolvedSettings) -> SshOptions:
+    """Return what the inventory and the settings say about SSH to a host."""
+    from remote_prof.inventory import host_settings
     from remote_prof.transport import SshOptions
 
-    return SshOptions(settings.connect_timeout_s, settings.host_key_checking)
+    own, values = host_settings(host).connect_timeout_s, settings.values
+    timeout_s = (
+        own if own and _is_default(settings, "connect_timeout") else values.connect_timeout_s
+    )
+    return SshOptions(timeout_s, values.host_key_checking)
 
 
 def facts_query(host: Host, settings: ResolvedSettings, *, cpu_window_s: float = 0.0) -> FactsQuery:
@@ -119,6 +124,14 @@ def facts_query(host: Host, settings: ResolvedSettings, *, cpu_window_s: float =
         work_parent=own.tmp,
         cpu_window_s=cpu_window_s,
     )
+
+
+def results_directory(hosts: list[Host], settings: ResolvedSettings) -> Path:
+    """Return where the runs go; the inventory's word on the first host counts like its image."""
+    from remote_prof.inventory import host_settings
+
+    own = host_settings(hosts[0]).results if hosts else None
+    return Path(own) if own and _is_default(settings, "results") else settings.values.results
 
 
 def runner(host: Host, settings: ResolvedSettings) -> str:
@@ -162,7 +175,7 @@ def make_jobs(
             formats=formats,
             offsets=offsets,
         )
-        jobs.append(HostJob(run_id, host, spec, request, query, ssh_options(values)))
+        jobs.append(HostJob(run_id, host, spec, request, query, ssh_options(host, settings)))
     return jobs
 
 

@@ -193,13 +193,15 @@ def _run(
     verbose: int,
 ) -> int:
     from remote_prof.cli import summary
-    from remote_prof.cli.invocation import make_jobs
+    from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.run.invocation import run_jobs
     from remote_prof.run.manifest import dump_manifest
 
     jobs = make_jobs(hosts, spec, settings, offsets=offsets)
     with console.progress(settings.values.duration_s) as watch:
-        outcome = run_jobs(jobs, results=settings.values.results, watch=watch, command=sys.argv)
+        outcome = run_jobs(
+            jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
+        )
     for result in outcome.results:
         summary.show_problems(result, verbose=verbose)
         if not as_json:

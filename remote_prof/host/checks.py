@@ -26,7 +26,7 @@ def engine_answers(facts: HostFacts, image: str) -> list[Problem]:
         return [
             _error(
                 "there is no container engine on the host",
-                "neither docker nor podman is in the login's PATH",
+                f"not in the login's PATH: {', '.join(facts.engines_sought)}",
                 "if it is elsewhere, set remote_prof_engine in the inventory",
             )
         ]

@@ -58,6 +58,7 @@ class HostFacts:
     ``cgroup`` is v2, hybrid or v1; ``cgroup_root`` where its unified tree is mounted (empty on
     v1). ``work_parents`` maps directories that can hold a run's files to their free bytes.
     ``pid_namespace`` is the login's own, by inode. ``clock_s`` is the host's Unix time.
+    ``engines_sought`` are the names or paths that an engine was looked for by.
     """
 
     kernel: str
@@ -79,6 +80,7 @@ class HostFacts:
     compose: str = ""  # "v2 2.26.1", "v1", "standalone 2.30", or empty
     image: Image | None = None
     pid_namespace: int | None = None
+    engines_sought: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
         cgroup=cgroup,
         cgroup_root=root,
         tools=frozenset(sections.get("tools", [])),
+        engines_sought=tuple(sections.get("sought", [])),
         work_parents=dict(_space(sections.get("space", []))),
         engine=_engine(sections),
         compose=_get(sections, "compose", 1)[0],

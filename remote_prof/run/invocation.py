@@ -12,7 +12,7 @@ from remote_prof.errors import ExitCode
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import HostResult, Watch, run_job
-from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
+from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
 from remote_prof.run.prepare import HostJob
 
 
@@ -48,7 +48,13 @@ def run_jobs(
     )
     done: list[HostResult] = []
     for job in jobs:
-        done.append(run_job(replace(job, directory=directory.path), interrupt, watch))
+        try:
+            done.append(run_job(replace(job, directory=directory.path), interrupt, watch))
+        except KeyboardInterrupt:
+            records = [*(result.record for result in done), _left(job)]
+            manifest = replace(manifest, finished_at=_now(), hosts=tuple(records))
+            directory.write_manifest(manifest)
+            raise
         manifest = replace(
             manifest, finished_at=_now(), hosts=tuple(result.record for result in done)
         )
@@ -57,6 +63,15 @@ def run_jobs(
             break
     code = exit_code(done, interrupted=interrupt.requested)
     return Outcome(directory, manifest, tuple(done), code)
+
+
+def _left(job: HostJob) -> HostRecord:
+    return HostRecord(
+        name=job.host.name,
+        address=job.host.address,
+        status=Status.INTERRUPTED,
+        error="left before the end; what was started on the host ends and cleans up by itself",
+    )
 
 
 def exit_code(results: Sequence[HostResult], *, interrupted: bool) -> ExitCode:

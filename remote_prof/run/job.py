@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,30 +100,32 @@ class _Run:
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
         where = self._directory.host_directory(name, prepared.target.name)
+        facts = json.dumps(dataclasses.asdict(prepared.state.facts), indent=2, default=sorted)
+        self._keep(where / "facts.json", facts.encode() + b"\n")
         with self._clock.stage("launch and sample"), self._interrupt.deferred():
             self._follow(prepared.plan, where)
         with self._clock.stage("render"):
             self._finish(prepared.target, where)
 
     def _follow(self, plan: LaunchPlan, where: Path) -> None:
-        def keep(name: str, data: bytes) -> None:
-            artifact = self._directory.write(where / name, data, raw=True)
-            # After a broken link everything is sent again.
-            if artifact not in self._artifacts:
-                self._artifacts.append(artifact)
-
         follower = Follower(
             self._connection,
             plan,
             self._interrupt,
             watch=lambda stage: self._watch(self._job.host.name, stage),
-            keep=keep,
+            keep=lambda file, data: self._keep(where / file, data),
         )
         self._observed = follower.observed
         try:
             follower.run()
         finally:
             self._time_stages()
+
+    def _keep(self, path: Path, data: bytes) -> None:
+        artifact = self._directory.write(path, data, raw=True)
+        # After a broken link everything is sent again.
+        if artifact not in self._artifacts:
+            self._artifacts.append(artifact)
 
     def _time_stages(self) -> None:
         seen, times = self._observed, self._clock.timings_s
@@ -143,7 +147,8 @@ class _Run:
             keep_offsets=request.offsets,
         )
         if not self._analysis.quality.got:
-            raise self._no_samples(target)
+            failed = seen.exit_code not in (0, None)
+            raise self._sidecar_failed() if failed else self._no_samples(target)
         self._problems += self._analysis.hints
         report = build_report(
             self._analysis, request, self._record(Status.OK, ""), self._job.run_id
