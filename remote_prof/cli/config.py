@@ -34,4 +34,8 @@ def config(as_json: options.AsJson = False) -> None:
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     return "" if value is None else str(value)

@@ -8,7 +8,7 @@ import typer
 
 from remote_prof import console
 from remote_prof.cli import options
-from remote_prof.errors import ExitCode
+from remote_prof.errors import ExitCode, NoSamplesError
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -52,6 +52,12 @@ def report(
     if as_json:
         console.write(dump_manifest(updated).decode())
         return ExitCode.OK
+    if not any(analyses):
+        raise NoSamplesError(
+            f"run {updated.run_id} has no raw profile to make a report of",
+            evidence="; ".join(f"{h.name}: {h.error or h.status}" for h in updated.hosts),
+            hint=f"remote-prof runs show {updated.run_id}",
+        )
     for record, analysis in zip(updated.hosts, analyses, strict=True):
         result = HostResult(record, analysis)
         summary.show_problems(result, verbose=0)

@@ -23,9 +23,11 @@ app = typer.Typer(help="List earlier runs, or show one.", epilog=EXAMPLES)
 
 
 @app.callback(invoke_without_command=True)
-def _runs(context: typer.Context) -> None:
+def _runs(
+    context: typer.Context, output: options.Results = None, as_json: options.AsJson = False
+) -> None:
     if context.invoked_subcommand is None:
-        list_(None)
+        list_(output, as_json)
 
 
 @app.command("list", epilog=EXAMPLES)

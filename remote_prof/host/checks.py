@@ -33,7 +33,7 @@ def engine_answers(facts: HostFacts, image: str) -> list[Problem]:
     if engine.access == "sudo-password":
         return [
             _error(
-                f"{facts.login} may not use {engine.name}, and sudo wants a password",
+                f"{facts.login} may not use {engine.name}, and sudo wants a password or refuses",
                 engine.error,
                 "give the password with --ask-become-pass, log in as another user (--user), or "
                 "have the login put into the docker group",
@@ -179,7 +179,7 @@ def check_target(target: Target) -> list[Problem]:
             _error(
                 f"no process of {target.name} is visible to the login",
                 f"its main process should be pid {target.container.pid}",
-                "is /proc mounted with hidepid? log in as root, or use sudo (--become)",
+                "is /proc mounted with hidepid? log in as root, or set ansible_become",
             )
         ]
     return []

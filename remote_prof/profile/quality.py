@@ -92,7 +92,7 @@ def _few(profile: Profile, quality: Quality) -> Problem | None:
     return Problem(
         Severity.WARNING,
         f"only {quality.got} samples: shares are rough, ±{error:.0f} points at worst",
-        fix="Profile for longer, at a higher frequency, or while the target is busy.",
+        fix="profile for longer, at a higher frequency, or while the target is busy",
     )
 
 
@@ -104,7 +104,7 @@ def _missing(profile: Profile, quality: Quality) -> Problem | None:
         Severity.WARNING,
         f"{_percent(taken / quality.expected)} of the expected {profile.unit} were taken",
         evidence=f"{taken} of {quality.expected} {profile.unit}",
-        fix="See whether the target ran all the time, and whether the host is overloaded.",
+        fix="see whether the target ran all the time, and whether the host is overloaded",
     )
 
 
@@ -116,7 +116,7 @@ def _lost(profile: Profile, quality: Quality) -> Problem | None:
         Severity.WARNING,
         f"{_percent(share)} of the {profile.unit} were lost: rare stacks are underrated",
         evidence=f"{quality.lost} of {quality.got + quality.lost} {profile.unit}",
-        fix="Profile for a shorter time or at a lower frequency, or raise the profiler's map size.",
+        fix="profile for a shorter time or at a lower frequency, or raise the profiler's map size",
     )
 
 
@@ -127,8 +127,8 @@ def _shallow(quality: Quality) -> Problem | None:
         Severity.WARNING,
         f"{_percent(quality.shallow_share)} of the stacks have one or two user frames: "
         "the program, or the runtime in it, is built without frame pointers",
-        fix="Use perf with DWARF unwinding or the language's own profiler, "
-        "or rebuild with -fno-omit-frame-pointer.",
+        fix="use perf with DWARF unwinding or the language's own profiler, "
+        "or rebuild with -fno-omit-frame-pointer",
     )
 
 
@@ -145,13 +145,13 @@ def _unresolved(profile: Profile, quality: Quality) -> Problem | None:
         return Problem(
             Severity.WARNING,
             f"{what}: kernel symbols could not be read",
-            fix="Give the sidecar CAP_SYSLOG, and see kernel.kptr_restrict on the host.",
+            fix="give the sidecar CAP_SYSLOG, and see kernel.kptr_restrict on the host",
         )
     return Problem(
         Severity.WARNING,
         f"{what}: a stripped binary, code made at run time (JIT), or a process that has ended",
-        fix="Use a build with symbols, have the runtime write a perf map, "
-        "or use the language's own profiler.",
+        fix="use a build with symbols, have the runtime write a perf map, "
+        "or use the language's own profiler",
     )
 
 
@@ -163,7 +163,7 @@ def _truncated(profile: Profile, quality: Quality) -> Problem | None:
         Severity.WARNING,
         f"{_percent(quality.truncated_share)} of the stacks were cut at the profiler's limit"
         f"{limit}: their callers are missing",
-        fix="Read these stacks from the leaf, or use the language's own profiler.",
+        fix="read these stacks from the leaf, or use the language's own profiler",
     )
 
 
