@@ -11,6 +11,7 @@
     ├── PreflightError          1   the host or target cannot be profiled as asked
     ├── HostError               1   a step on the host failed
     ├── NoSamplesError          3   it ran, and there is nothing to show
+    ├── InterruptedRunError     130 the user left before it was over
     └── ParseError              1   a profiler's output is not what it should be
 """
 
@@ -92,6 +93,12 @@ class NoSamplesError(RemoteProfError):
     """The run worked, and nothing was sampled."""
 
     exit_code = ExitCode.NO_SAMPLES
+
+
+class InterruptedRunError(RemoteProfError):
+    """The user did not wait for the end."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class ParseError(RemoteProfError):

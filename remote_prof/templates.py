@@ -49,8 +49,19 @@ def render(template: str, **values: object) -> str:
     The language is the suffix before ``.j2`` (``launcher/launcher.sh.j2`` is ``sh``). An undefined
     name is an error.
     """
-    language = template.removesuffix(".j2").rpartition(".")[2]
-    return _environment(language).get_template(template).render(**values)
+    return _environment(_language(template)).get_template(template).render(**values)
+
+
+def preload() -> None:
+    """Import the template engine and compile all templates: a tenth of a second, done early."""
+    root = data_path("templates")
+    for path in root.rglob("*.j2"):
+        name = path.relative_to(root).as_posix()
+        _environment(_language(name)).get_template(name)
+
+
+def _language(template: str) -> str:
+    return template.removesuffix(".j2").rpartition(".")[2]
 
 
 @cache

@@ -143,9 +143,10 @@ class Follower:
             )
 
     def _stop(self) -> None:
-        self._stopping = True
         self._watch("stopping")
         self._connection.run(self._plan.stop_command(), _SILENCE_S)
+        # Not before it was heard: if the link breaks here, it is asked again over the next one.
+        self._stopping = True
 
     def _take(self, line: str, channel: Channel) -> bool:
         """Take one line; return whether it was the last."""

@@ -13,24 +13,40 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupt:
     """Whether somebody wants the run to end.
 
-    Outside of ``deferred`` a signal raises KeyboardInterrupt at once: nothing is on a host yet.
+    While signals are ``heard``, one raises KeyboardInterrupt at once; while they are also
+    ``deferred``, the first is only noted, because something is at work on a host.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self._deferring = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Take SIGTERM and SIGHUP as Ctrl-C for as long as this lasts."""
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        # What is ignored stays so: that is how nohup and a shell's "&" ask for it.
+        heard = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+        for number in heard:
+            signal.signal(number, self._note)
+        try:
+            yield
+        finally:
+            for number in heard:
+                signal.signal(number, before[number])
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
         """While a launcher works: note the first signal, raise at the second."""
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._deferring = True
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._deferring = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self.requested:
-            raise KeyboardInterrupt
+        at_once = self.requested or not self._deferring
         self.requested = True
+        if at_once:
+            raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from remote_prof.errors import ExitCode
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import HostResult, Watch, run_job
-from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
+from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
 from remote_prof.run.prepare import HostJob
 
 
@@ -31,8 +31,8 @@ def run_jobs(
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
 
-    Raises RemoteProfError where the results cannot be written, KeyboardInterrupt when the user
-    wants to leave at once (the hosts then clean themselves).
+    Raises RemoteProfError where the results cannot be written. A user who leaves at once is noted
+    like any other end of a job; the hosts then clean themselves.
     """
     directory = RunDirectory.create(results, jobs[0].run_id)
     interrupt = Interrupt()
@@ -47,31 +47,17 @@ def run_jobs(
         hosts=(),
     )
     done: list[HostResult] = []
-    for job in jobs:
-        try:
+    with interrupt.heard():
+        for job in jobs:
             done.append(run_job(replace(job, directory=directory.path), interrupt, watch))
-        except KeyboardInterrupt:
-            records = [*(result.record for result in done), _left(job)]
-            manifest = replace(manifest, finished_at=_now(), hosts=tuple(records))
+            manifest = replace(
+                manifest, finished_at=_now(), hosts=tuple(result.record for result in done)
+            )
             directory.write_manifest(manifest)
-            raise
-        manifest = replace(
-            manifest, finished_at=_now(), hosts=tuple(result.record for result in done)
-        )
-        directory.write_manifest(manifest)
-        if interrupt.requested:
-            break
+            if interrupt.requested:
+                break
     code = exit_code(done, interrupted=interrupt.requested)
     return Outcome(directory, manifest, tuple(done), code)
-
-
-def _left(job: HostJob) -> HostRecord:
-    return HostRecord(
-        name=job.host.name,
-        address=job.host.address,
-        status=Status.INTERRUPTED,
-        error="left before the end; what was started on the host ends and cleans up by itself",
-    )
 
 
 def exit_code(results: Sequence[HostResult], *, interrupted: bool) -> ExitCode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from remote_prof.engines import Sidecar
-from remote_prof.errors import NoSamplesError, RemoteProfError, UnreachableError
+from remote_prof.errors import (
+    InterruptedRunError,
+    NoSamplesError,
+    RemoteProfError,
+    UnreachableError,
+)
 from remote_prof.host.target import Target
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
-from remote_prof.run.plan import LABEL, LaunchPlan
+from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.report import (
     RAW_PROFILE,
@@ -29,6 +35,7 @@ from remote_prof.run.report import (
     profile_request,
     write_formats,
 )
+from remote_prof.templates import preload
 from remote_prof.transport import connect
 
 Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
@@ -74,6 +81,7 @@ class _Run:
         self._observed = Observed()
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
+        self._deployed = False
         self._connection = connect(job.host, job.ssh)
 
     def result(self) -> HostResult:
@@ -82,6 +90,8 @@ class _Run:
             self._run()
         except RemoteProfError as raised:
             error = raised
+        except KeyboardInterrupt:
+            error = self._left_at_once()
         finally:
             self._connection.close()
         status = self._status(error)
@@ -90,6 +100,8 @@ class _Run:
 
     def _run(self) -> None:
         name = self._job.host.name
+        # While the host answers there is time for what the plan will need.
+        threading.Thread(target=preload, daemon=True).start()
         self._watch(name, "connecting")
         with self._clock.stage("connect"):
             self._connection.open()
@@ -116,6 +128,7 @@ class _Run:
             keep=lambda file, data: self._keep(where / file, data),
         )
         self._observed = follower.observed
+        self._deployed = True
         try:
             follower.run()
         finally:
@@ -181,6 +194,19 @@ class _Run:
         if seen.exit_code not in (0, None) and seen.sampling_at is not None:
             self._warn(f"the sidecar ended with exit code {seen.exit_code}", self._last_error())
 
+    def _left_at_once(self) -> InterruptedRunError:
+        plan = self._prepared.plan if self._prepared else None
+        if plan is None or not self._deployed or self._observed.clean:
+            return InterruptedRunError(
+                f"{self._job.host.name}: interrupted", evidence="nothing of the run is on the host"
+            )
+        return InterruptedRunError(
+            f"{self._job.host.name}: interrupted before the host was clean",
+            evidence="the host ends the run by itself, and removes it and what was sampled"
+            f" {KEEP_S // 60} minutes later",
+            hint=f"on the host: docker ps -a --filter label={LABEL}={self._job.run_id}",
+        )
+
     def _sidecar_failed(self) -> RemoteProfError:
         code = self._observed.exit_code
         return RemoteProfError(
@@ -190,6 +216,12 @@ class _Run:
         )
 
     def _no_samples(self, target: Target) -> NoSamplesError:
+        if self._observed.target_gone:
+            return NoSamplesError(
+                f"{target.name} on {self._job.host.name} ended before it was sampled",
+                evidence=f"its main process, pid {target.main_pid}, is gone",
+                hint=f"see why it ended, with docker logs {target.name}; profile it while it runs",
+            )
         cpu_s = self._cpu_time_s()
         sampled = self._clock.timings_s.get("sample")
         used = "its CPU use is not known"
@@ -228,6 +260,8 @@ class _Run:
             return Status.UNREACHABLE
         if isinstance(error, NoSamplesError):
             return Status.NO_SAMPLES
+        if isinstance(error, InterruptedRunError):
+            return Status.INTERRUPTED
         if error is not None:
             return Status.FAILED
         return Status.INTERRUPTED if self._interrupt.requested else Status.OK

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from remote_prof.engines import ENGINES, Engine, ProfileRequest
 from remote_prof.engines.bpftrace_output import parse_bpftrace
-from remote_prof.errors import ParseError, UsageError
+from remote_prof.errors import NoSamplesError, ParseError, UsageError
 from remote_prof.profile.folded import parse_folded
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
@@ -165,6 +165,12 @@ def convert_profiles(
     named = list(sources)
     profiles = [_parse_any(name, data, keep_offsets=keep_offsets) for name, data in named]
     profile = profiles[0] if len(profiles) == 1 else merge(profiles)
+    if not profile.stacks:
+        raise NoSamplesError(
+            f"there are no samples in {', '.join(name for name, _ in named)}",
+            evidence=f"{sum(len(data) for _, data in named)} bytes were read",
+            hint="was the target busy while it was sampled?",
+        )
     report = Report(
         profile=profile,
         quality=measure_quality(profile),

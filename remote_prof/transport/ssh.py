@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import logging
 import re
 import socket
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from remote_prof.errors import HostError, LinkLostError, UnreachableError, Usage
 from remote_prof.records import Host
 from remote_prof.transport.base import Command, Result, SshOptions
 from remote_prof.transport.channel import BufferedChannel
+
+# What goes wrong is raised; else paramiko's threads would print their tracebacks as well.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 _KEEPALIVE_S = 15
 # How long the kernel keeps unanswered data before it gives a dead link up.

@@ -12,6 +12,7 @@ import pytest
 
 from . import machine
 from .model import SUITES, Lab, LabError, LabHost, cache_dir
+from .tool import Stock, Tool
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -45,10 +46,34 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(params=sorted(SUITES))
 def host(lab: Lab, request: pytest.FixtureRequest) -> LabHost:
     """Give a host of each generation in turn."""
-    for found in lab.hosts.values():
-        if found.spec.suite == request.param:
-            return found
-    pytest.skip(f"this lab has no host of {request.param}")
+    return _of_suite(lab, request.param)
+
+
+@pytest.fixture(scope="session")
+def debian12(lab: Lab) -> LabHost:
+    """Give the host of the older generation: Docker 20.10, bpftrace 0.17."""
+    return _of_suite(lab, "bookworm")
+
+
+@pytest.fixture(scope="session")
+def debian13(lab: Lab) -> LabHost:
+    """Give a host of the current generation: Docker 26, bpftrace 0.23."""
+    return _of_suite(lab, "trixie")
+
+
+@pytest.fixture
+def tool(lab: Lab, tmp_path: Path) -> Tool:
+    """Give the command line, to be run in an empty directory."""
+    return Tool(lab, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stock(lab: Lab) -> Stock:
+    """Give what is on the hosts before a module's tests."""
+    taken = Stock()
+    for host in lab.hosts.values():
+        taken.take(host)
+    return taken
 
 
 def run_lab(*args: str) -> subprocess.CompletedProcess[str]:
@@ -67,6 +92,13 @@ def ssh(host: LabHost, user: str, command: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [*host.ssh_argv(user), command], capture_output=True, text=True, timeout=60, check=False
     )
+
+
+def _of_suite(lab: Lab, suite: str) -> LabHost:
+    for found in lab.hosts.values():
+        if found.spec.suite == suite:
+            return found
+    pytest.skip(f"this lab has no host of {suite}")
 
 
 def _existing() -> Path | None:

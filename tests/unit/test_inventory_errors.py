@@ -272,15 +272,6 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
         load_inventory(looped)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "hosts.yml"
-    path.write_text("all: {hosts: a}")
-    path.chmod(0)
-    with pytest.raises(InventoryError, match="cannot be read: Permission denied"):
-        load_inventory(path)
-
-
 def test_utf_8_with_a_byte_order_mark(tmp_path: Path) -> None:
     path = tmp_path / "hosts.yml"
     path.write_bytes("\ufeffall:\n  hosts: {käse: }\n".encode())

@@ -1,0 +1,272 @@
+"""What bpftrace is asked on which host: the filter, the privileges, the script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from remote_prof.engines import ENGINES, ProfileRequest
+from remote_prof.engines.bpftrace import (
+    Bpftrace,
+    Filter,
+    choose_filter,
+    choose_rung,
+    kernel_version,
+)
+from remote_prof.host.facts import HostFacts, parse_facts
+from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.records import Severity
+
+DATA = Path(__file__).parent / "data"
+STATE = parse_facts((DATA / "facts" / "docker-26-hybrid.txt").read_bytes())
+FACTS = STATE.facts
+API = resolve(TargetSpec("api"), STATE)
+REQUEST = ProfileRequest(10.0, 99, "both", "img")
+
+
+def on(engine: str = "docker", version: str = "26.1.5", kernel: str = "6.1.0") -> HostFacts:
+    assert FACTS.engine is not None
+    return replace(FACTS, kernel=kernel, engine=replace(FACTS.engine, name=engine, version=version))
+
+
+def target(spec: TargetSpec | None = None, *, ids: tuple[int, ...] = (), mode: str = "") -> Target:
+    found = resolve(spec or TargetSpec("api"), STATE)
+    return replace(found, cgroup_ids=ids, container=replace(found.container, pid_mode=mode))
+
+
+def test_control_groups_are_the_best_filter() -> None:
+    chosen = choose_filter(FACTS, target(ids=(11, 12)))
+    assert chosen == Filter("by control group", "cgroup == 11 || cgroup == 12")
+    assert str(chosen) == "by control group: cgroup == 11 || cgroup == 12"
+    assert chosen.environment() == {
+        "TARGET_FILTER": "cgroup == 11 || cgroup == 12",
+        "TARGET_PID": "",
+    }
+
+
+@pytest.mark.parametrize("mode", ["", "private"])
+def test_without_them_it_is_the_pid_namespace(mode: str) -> None:
+    chosen = choose_filter(FACTS, target(mode=mode))
+    assert chosen == Filter("by pid namespace", "", pid=19361)
+    assert str(chosen) == "by pid namespace: that of process 19361"
+    assert chosen.environment() == {"TARGET_FILTER": "", "TARGET_PID": "19361"}
+
+
+@pytest.mark.parametrize("mode", ["host", "container:abc"])
+def test_a_shared_pid_namespace_would_select_too_much(mode: str) -> None:
+    chosen = choose_filter(FACTS, target(mode=mode))
+    pids = "pid == 19361 || pid == 19402 || pid == 19403"
+    assert chosen == Filter("by the pids of now", pids, complete=False)
+
+
+def test_without_btf_it_is_the_pids() -> None:
+    assert not choose_filter(replace(FACTS, btf=False), target()).complete
+
+
+@pytest.mark.parametrize(
+    ("spec", "predicate"),
+    [
+        (TargetSpec("api", process="svc"), "pid == 19402 || pid == 19403"),
+        (TargetSpec("api", pid=19402), "pid == 19402"),
+    ],
+)
+def test_processes_are_told_by_their_pids(spec: TargetSpec, predicate: str) -> None:
+    assert choose_filter(FACTS, target(spec, ids=(11,))) == Filter("by pid", predicate)
+
+
+@pytest.mark.parametrize(
+    ("facts", "names"),
+    [
+        (on(), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
+        (on(version="23.0.0"), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
+        (on(kernel="5.8.0"), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
+        (on(version="20.10.24+dfsg1"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        (on(version=""), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        (on(kernel="5.4.0-150-generic"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        (on(kernel="4.18.0-553.el8"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        (on(engine="podman", version="24.0"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+    ],
+)
+def test_privileges_are_the_narrowest_that_work(facts: HostFacts, names: tuple[str, ...]) -> None:
+    assert choose_rung(REQUEST, facts) == ("+".join(names), names)
+
+
+def test_names_of_the_kernel_are_not_asked_for_in_vain() -> None:
+    rung, names = choose_rung(replace(REQUEST, stacks="user"), on())
+    assert (rung, names) == ("BPF+PERFMON+SYS_PTRACE", ("BPF", "PERFMON", "SYS_PTRACE"))
+    assert "SYSLOG" in choose_rung(replace(REQUEST, stacks="kernel"), on())[1]
+
+
+def test_everything_only_when_asked_for() -> None:
+    assert choose_rung(replace(REQUEST, privileged=True), on()) == ("privileged", ())
+
+
+@pytest.mark.parametrize(
+    ("release", "version"),
+    [("6.1.0-18-amd64", (6, 1)), ("4.18.0-553.el8", (4, 18)), ("5", (5,)), ("", ())],
+)
+def test_kernels_have_versions(release: str, version: tuple[int, ...]) -> None:
+    assert kernel_version(release) == version
+
+
+def test_a_good_host_has_no_problems() -> None:
+    assert Bpftrace().problems(REQUEST, FACTS, API) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        (replace(FACTS, lockdown="confidentiality"), "the kernel is locked down"),
+        (on(kernel="4.4.0-210-generic"), "kernel 4.4.0-210-generic is too old"),
+    ],
+)
+def test_what_forbids_bpftrace(facts: HostFacts, what: str) -> None:
+    (found,) = Bpftrace().problems(REQUEST, facts, API)
+    assert found.severity is Severity.ERROR
+    assert found.what.startswith(what)
+    assert found.evidence
+    assert found.fix
+
+
+@pytest.mark.parametrize("lockdown", ["", "none", "integrity"])
+def test_a_lockdown_that_lets_bpf_read_is_none(lockdown: str) -> None:
+    assert Bpftrace().problems(REQUEST, replace(FACTS, lockdown=lockdown), API) == []
+
+
+def test_processes_that_start_later_may_be_missed() -> None:
+    facts = replace(FACTS, btf=False)
+    (found,) = Bpftrace().problems(REQUEST, facts, target())
+    assert (found.severity, found.what) == (
+        Severity.WARNING,
+        "processes that start during the run are not sampled",
+    )
+    assert "3 pids" in found.evidence
+    assert Bpftrace().problems(REQUEST, facts, target(TargetSpec("api", pid=19402))) == []
+
+
+def test_the_sidecar_gets_what_the_host_can_limit() -> None:
+    sidecar = Bpftrace().plan(REQUEST, FACTS, API)
+    assert sidecar.capabilities == ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")
+    assert not sidecar.privileged
+    assert sidecar.security_options == ("no-new-privileges",)
+    assert (sidecar.memory_limit_bytes, sidecar.cpu_limit, sidecar.pids_limit) == (1 << 30, 1.0, 64)
+    assert (sidecar.host_user_namespace, sidecar.unlimited_locked_memory) == (False, False)
+    assert sidecar.filter_text == "by control group: cgroup == 11711"
+    assert sidecar == Bpftrace().plan(REQUEST, FACTS, API)
+
+
+def test_the_sidecar_goes_without_limits_where_there_are_none() -> None:
+    assert FACTS.engine is not None
+    engine = replace(FACTS.engine, memory_limit=False, cpu_limit=False, pids_limit=False)
+    sidecar = Bpftrace().plan(REQUEST, replace(FACTS, engine=engine), API)
+    assert (sidecar.memory_limit_bytes, sidecar.cpu_limit, sidecar.pids_limit) == (None,) * 3
+
+
+def test_the_sidecar_fits_odd_hosts() -> None:
+    facts = on(kernel="5.10.0")
+    assert facts.engine is not None
+    remapped = replace(facts.engine, security_options=("name=userns",))
+    sidecar = Bpftrace().plan(
+        REQUEST, replace(facts, engine=remapped, selinux_enforcing=True), API
+    )
+    assert sidecar.security_options == ("no-new-privileges", "label=disable")
+    assert sidecar.host_user_namespace
+    assert sidecar.unlimited_locked_memory  # before 5.11 maps count as locked memory
+
+
+@pytest.mark.parametrize("stacks", ["user", "kernel", "both"])
+def test_the_script_is_as_expected(stacks: str, bless: bool) -> None:
+    sidecar = Bpftrace().plan(replace(REQUEST, stacks=stacks), FACTS, API)
+    expected = DATA / "sidecar" / f"{stacks}.sh"
+    if bless:
+        expected.parent.mkdir(exist_ok=True)
+        expected.write_text(sidecar.script)
+    assert expected.exists(), f"{expected} is missing: look at it, then pytest --bless"
+    assert sidecar.script == expected.read_text()
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "interval"), [(1.0, 2), (20.0, 2), (50.0, 5), (100.0, 10), (3600.0, 10)]
+)
+def test_maps_are_printed_now_and_then(duration_s: float, interval: int) -> None:
+    script = Bpftrace().plan(replace(REQUEST, duration_s=duration_s), FACTS, API).script
+    assert f"@next = (uint64){interval}000000000;" in script
+    assert f"< {round(duration_s * 1e9)})" in script
+    assert f"timeout -s INT -k 20 {round(duration_s) + 60} bpftrace" in script
+
+
+@pytest.mark.parametrize(
+    ("spec", "cached"),
+    [
+        (TargetSpec("api"), 0),
+        (TargetSpec("api", process="svc"), 0),
+        (TargetSpec("api", pid=19402), 1),
+    ],
+)
+def test_an_old_cache_is_for_one_process_alone(spec: TargetSpec, cached: int) -> None:
+    script = Bpftrace().plan(REQUEST, FACTS, target(spec)).script
+    assert f"BPFTRACE_CACHE_USER_SYMBOLS={cached};" in script
+
+
+BPFTRACE = """#!/bin/sh
+if [ "$1" = --version ]; then echo "bpftrace v0.23.2"; exit; fi
+echo "max: $BPFTRACE_MAX_MAP_KEYS"
+cat
+exit 3
+"""
+
+
+def run_sidecar(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script as the sidecar would, with a bpftrace that shows what it was given."""
+    return subprocess.run(
+        ["sh", "-c", Bpftrace().plan(REQUEST, FACTS, API).script],
+        env={"PATH": f"{directory}:/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def fake(directory: Path, text: str) -> None:
+    (directory / "bpftrace").write_text(text)
+    (directory / "bpftrace").chmod(0o755)
+
+
+def test_the_script_gives_bpftrace_its_program(tmp_path: Path) -> None:
+    fake(tmp_path, BPFTRACE)
+    done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
+    lines = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (3, "")
+    assert lines[:3] == ["# bpftrace v0.23.2", "# filter: cgroup == 7", "max: 65536"]
+    assert "profile:hz:99 /cgroup == 7/ {" in lines
+    assert lines[-1] == "@@ end 3"
+
+
+def test_the_script_makes_a_filter_of_a_pid(tmp_path: Path) -> None:
+    """Of a process in the sidecar's own pid namespace, so that its pid has to do."""
+    fake(tmp_path, BPFTRACE)
+    done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7", TARGET_PID=str(os.getpid()))
+    assert f"# filter: pid == {os.getpid()}" in done.stdout.splitlines()
+
+
+def test_an_image_without_bpftrace_says_so(tmp_path: Path) -> None:
+    fake(tmp_path, "#!/bin/sh\nexit 127\n")
+    done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
+    assert (done.returncode, done.stderr) == (127, "no bpftrace in this image\n")
+
+
+def test_a_pid_that_is_gone_ends_the_script(tmp_path: Path) -> None:
+    fake(tmp_path, BPFTRACE)
+    done = run_sidecar(tmp_path, TARGET_PID="999999999")
+    assert done.returncode == 1
+    assert "999999999" in done.stderr
+
+
+def test_engines_have_names_of_their_own() -> None:
+    names = [engine.name for engine in ENGINES]
+    assert len(set(names)) == len(names)
+    assert "bpftrace" in names

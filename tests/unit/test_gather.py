@@ -1,0 +1,134 @@
+"""One exchange that asks a host for its facts: the script for real, and what is asked when."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from remote_prof.errors import HostError
+from remote_prof.host.facts import Image
+from remote_prof.host.gather import FactsQuery, facts_command, gather_state
+from remote_prof.records import Become, Host
+from remote_prof.transport import Channel, Command, Result
+from remote_prof.transport.local import LocalConnection
+
+DATA = Path(__file__).parent / "data" / "facts"
+API = "bdc4ab3dbe27a65a9fe2ea7418ee37fe481853d2f49a432f586373407481226f"
+
+
+def recorded(name: str) -> bytes:
+    return (DATA / f"{name}.txt").read_bytes()
+
+
+def test_the_script_runs_here_without_an_engine(tmp_path: Path) -> None:
+    query = FactsQuery("x", engine=str(tmp_path / "nonesuch"), work_parent=str(tmp_path))
+    connection = LocalConnection(Host("here", "here", connection="local"))
+    state = gather_state(connection, query)
+    assert connection.exchanges == 1
+    assert state.facts.engine is None
+    assert state.facts.kernel == Path("/proc/sys/kernel/osrelease").read_text().strip()
+    assert state.facts.cgroup in ("v1", "v2", "hybrid")
+    assert state.facts.clock_s > 0
+    assert state.facts.uid >= 0
+    assert state.facts.work_parents[str(tmp_path)] > 0
+    assert "sha256sum" in state.facts.tools
+
+
+def fake_engine(directory: Path, *, refuses: bool) -> Path:
+    engine = directory / "docker"
+    row = json.dumps([API, "/api", "sha256:1", "img", "exited", 0, 3, "runc", "", {"a": "b"}])
+    engine.write_text(
+        "#!/bin/sh\n"
+        + ("echo permission denied; exit 1\n" if refuses else "")
+        + 'case "$1 $2" in\n'
+        f'"ps -aq") echo {API};;\n'
+        '"image inspect") echo \'["sha256:2",["x@sha256:3"],"arm64"]\';;\n'
+        f"\"inspect --format\") echo '{row}';;\n"
+        '"compose version") echo 2.30.1;;\n'
+        '"info --format") echo \'{"ServerVersion":"27.0.1","PidsLimit":true}\';;\n'
+        "*) exit 9;;\nesac\n"
+    )
+    engine.chmod(0o755)
+    return engine
+
+
+def test_the_script_asks_an_engine(tmp_path: Path) -> None:
+    query = FactsQuery("x", engine=str(fake_engine(tmp_path, refuses=False)), cpu_window_s=0.01)
+    state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
+    engine = state.facts.engine
+    assert engine is not None
+    assert (engine.access, engine.version, engine.pids_limit) == ("direct", "27.0.1", True)
+    assert (state.facts.compose, state.become) == ("v2 2.30.1", False)
+    assert state.facts.image == Image("sha256:2", ("x@sha256:3",), "arm64")
+    (container,) = state.containers
+    assert (container.name, container.status, container.exit_code) == ("api", "exited", 3)
+    assert container.labels == {"a": "b"}
+
+
+def test_the_script_tells_what_an_engine_says_that_refuses(tmp_path: Path) -> None:
+    query = FactsQuery(
+        "x", engine=str(fake_engine(tmp_path, refuses=True)), engine_sudo="never"
+    )
+    state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
+    assert state.facts.engine is not None
+    assert (state.facts.engine.access, state.facts.engine.error) == ("denied", "permission denied")
+
+
+class Answers:
+    """A connection that has an answer for each command, and keeps what it was asked."""
+
+    def __init__(self, become: Become | None, *outputs: bytes) -> None:
+        self.host = Host("prod-3", "prod-3", become=become)
+        self.exchanges = 0
+        self.asked: list[Command] = []
+        self._outputs = list(outputs)
+
+    def open(self) -> None:
+        raise AssertionError
+
+    def run(self, command: Command, timeout_s: float) -> Result:
+        assert timeout_s > 0
+        self.asked.append(command)
+        return Result(1, self._outputs.pop(0), b"sh: not found")
+
+    def stream(self, command: Command) -> Channel:
+        raise AssertionError(command.name)
+
+    def close(self) -> None:
+        raise AssertionError
+
+
+QUERY = FactsQuery("x")
+
+
+@pytest.mark.parametrize(
+    ("become", "first", "asked"),
+    [
+        (None, "docker-26-hybrid", [False]),
+        (None, "docker-26-sudo-password", [False]),
+        (Become(), "docker-26-sudo-password", [False]),
+        (Become(password="p"), "docker-26-sudo-password", [False, True]),
+        (Become(password="p"), "docker-26-hybrid", [False]),
+        (Become(always=True), "docker-20.10-root", [True]),
+    ],
+)
+def test_a_password_is_used_where_nothing_else_helps(
+    become: Become | None, first: str, asked: list[bool]
+) -> None:
+    connection = Answers(become, recorded(first), recorded("docker-20.10-root"))
+    state = gather_state(connection, QUERY)
+    assert [command.become for command in connection.asked] == asked
+    assert state.become == asked[-1]
+
+
+def test_with_root_rights_the_script_does_not_ask_sudo_itself() -> None:
+    assert "sudo -n true" in facts_command(QUERY, become=False).script
+    assert "sudo -n true" not in facts_command(QUERY, become=True).script
+
+
+def test_a_host_without_a_shell_says_so() -> None:
+    with pytest.raises(HostError, match="prod-3: the facts") as raised:
+        gather_state(Answers(None, b""), QUERY)
+    assert raised.value.evidence == "exit code 1: sh: not found"

@@ -1,0 +1,263 @@
+"""The launcher, for real: a shell, and an engine that imitates one."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from remote_prof.engines import ProfileRequest
+from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.host.facts import parse_facts
+from remote_prof.host.target import TargetSpec, resolve
+from remote_prof.run.plan import make_plan
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import FakeEngine
+
+DATA = Path(__file__).parent / "data"
+STATE = parse_facts((DATA / "facts" / "docker-26-hybrid.txt").read_bytes())
+LONG_S = 60.0  # guards against hanging; nothing is measured
+RUN = "20260131-235959-1a2b3c"
+
+
+@pytest.fixture
+def target(nothing_left: None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is "profiled"; it ends with the test."""
+    del nothing_left
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def directory(
+    tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes]
+) -> Path:
+    """A directory with the rendered files."""
+    found = resolve(TargetSpec("api"), STATE)
+    process = replace(found.processes[0], pid=target.pid, cgroup="/", cpuacct="")
+    found = replace(found, processes=(process,), scope="process")
+    assert STATE.facts.engine is not None
+    facts = replace(
+        STATE.facts, engine=replace(STATE.facts.engine, path=str(engine.path)), compose=""
+    )
+    request = ProfileRequest(0.3, 99, "both", "img")
+    plan = make_plan(
+        run_id=RUN,
+        request=request,
+        runner="auto",
+        facts=facts,
+        target=found,
+        sidecar=Bpftrace().plan(request, facts, found),
+        become=False,
+    )
+    where = tmp_path / "remote-prof"
+    where.mkdir()
+    for name, text in plan.files.items():
+        (where / name).write_text(text)
+    return where
+
+
+def start(directory: Path, *mode: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sh", str(directory / "launcher.sh"), *mode])
+
+
+def progress(directory: Path) -> list[str]:
+    path = directory / "progress"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def wait_for(directory: Path, stage: str) -> None:
+    guard = time.monotonic() + LONG_S
+    while not any(line.startswith(stage) for line in progress(directory)):
+        assert time.monotonic() < guard, f"no {stage}: {progress(directory)}"
+        time.sleep(0.02)
+
+
+def stages(directory: Path) -> list[str]:
+    return [line.split(" ")[0] for line in progress(directory)]
+
+
+def test_by_hand_a_profile_is_left(directory: Path, engine: FakeEngine) -> None:
+    assert start(directory).wait(LONG_S) == 0
+    assert stages(directory) == ["starting", "sampling", "sampled", "done"]
+    assert progress(directory)[-1] == "done 0"
+    profile = (directory / "profile.txt").read_text()
+    assert "@@ sampling" in profile
+    assert profile.endswith("@@ end 0\n")
+    assert engine.calls[0] == "run"
+    assert "kill" not in engine.calls
+    assert not engine.running
+    assert (directory / "profile.txt").stat().st_mode & 0o077 == 0
+
+
+def test_by_hand_it_can_be_done_again(directory: Path) -> None:
+    assert [start(directory).wait(LONG_S) for _ in range(2)] == [0, 0]
+    assert stages(directory) == ["starting", "sampling", "sampled", "done"]
+
+
+def test_cpu_time_is_read_with_its_time(directory: Path) -> None:
+    assert start(directory).wait(LONG_S) == 0
+    readings = [line.split()[1:] for line in progress(directory) if line[:7] == "samplin"]
+    (cpu_us, at) = map(int, readings[0])
+    assert cpu_us % 10_000 == 0  # ticks of 10 ms
+    assert at > 0
+
+
+def test_a_stop_ends_the_sampling_and_keeps_it(directory: Path, engine: FakeEngine) -> None:
+    engine.samples_until_asked()
+    launcher = start(directory)
+    wait_for(directory, "sampling")
+    (directory / "stop").touch()
+    assert launcher.wait(LONG_S) == 0
+    assert "@stacks_a" in (directory / "profile.txt").read_text()
+    assert engine.calls.count("kill") == 1
+    assert "kill --signal INT remote-prof-" + RUN in (engine.state / "calls").read_text()
+
+
+def test_an_interrupt_is_a_stop(directory: Path, engine: FakeEngine) -> None:
+    engine.samples_until_asked()
+    launcher = start(directory)
+    wait_for(directory, "sampling")
+    launcher.terminate()
+    assert launcher.wait(LONG_S) == 0
+    assert "@stacks_a" in (directory / "profile.txt").read_text()
+
+
+def test_a_hang_up_is_not(directory: Path, engine: FakeEngine) -> None:
+    engine.samples(1.0)
+    launcher = start(directory)
+    wait_for(directory, "sampling")
+    launcher.send_signal(1)
+    assert launcher.wait(LONG_S) == 0
+    assert "kill" not in engine.calls
+
+
+def test_the_deadline_ends_what_does_not_end_itself(directory: Path, engine: FakeEngine) -> None:
+    engine.samples_until_asked()
+    shorten(directory, deadline=1)
+    assert start(directory).wait(LONG_S) == 0
+    assert "late" in stages(directory)
+    assert "@stacks_a" in (directory / "profile.txt").read_text()
+
+
+def test_what_ignores_signals_is_removed(directory: Path, engine: FakeEngine) -> None:
+    engine.hangs()
+    shorten(directory, deadline=1, grace=1, further=50)
+    assert start(directory).wait(LONG_S) != 0
+    signals = [
+        line.split()[2]
+        for line in (engine.state / "calls").read_text().splitlines()
+        if line.startswith("kill")
+    ]
+    assert signals == ["INT", "TERM", "KILL"]
+    assert not engine.running
+    assert stages(directory) == ["starting", "late", "ended", "done"]
+
+
+def shorten(
+    directory: Path, *, deadline: int, grace: int = 45, further: int = 1000
+) -> None:
+    """Give the launcher less time than the plan does."""
+    path = directory / "launcher.sh"
+    text = path.read_text()
+    for old, new in (
+        ("deadline=$(( 75 * 100 ))", f"deadline=$(( {deadline} * 100 ))"),
+        ("+ 45 * 100", f"+ {grace} * 100"),
+        ("+ 1000)", f"+ {further})"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def test_a_target_that_ends_ends_the_sampling(
+    directory: Path, engine: FakeEngine, target: subprocess.Popen[bytes]
+) -> None:
+    engine.samples_until_asked()
+    launcher = start(directory)
+    wait_for(directory, "sampling")
+    target.kill()
+    target.wait()
+    assert launcher.wait(LONG_S) == 0
+    assert stages(directory) == ["starting", "sampling", "gone", "sampled", "done"]
+    assert "@stacks_a" in (directory / "profile.txt").read_text()
+
+
+def test_an_engine_that_refuses_is_told(directory: Path, engine: FakeEngine) -> None:
+    engine.refuses("docker: Error response from daemon: No such image: img.")
+    assert start(directory).wait(LONG_S) == 125
+    assert stages(directory) == ["starting", "ended", "done"]
+    assert progress(directory)[-1] == "done 125"
+    assert "No such image" in (directory / "sidecar.err").read_text()
+    assert (directory / "profile.txt").read_bytes() == b""
+
+
+def test_an_engine_that_is_missing_is_told(directory: Path, engine: FakeEngine) -> None:
+    engine.path.unlink()
+    assert start(directory).wait(LONG_S) == 127
+    assert progress(directory)[-1] == "done 127"
+
+
+def test_what_the_sidecar_says_at_its_end_is_told(directory: Path, engine: FakeEngine) -> None:
+    engine.behave("echo 'ERROR: no BTF' >&2; exit 1")
+    assert start(directory).wait(LONG_S) == 1
+    assert (directory / "sidecar.err").read_text() == "ERROR: no BTF\n"
+
+
+def test_a_container_that_outlives_its_client_is_removed(
+    directory: Path, engine: FakeEngine
+) -> None:
+    engine.behave("trap - EXIT; exit 0")
+    (engine.state / "running").touch()
+    assert start(directory).wait(LONG_S) == 0
+    assert "rm" in engine.calls
+    assert not engine.running
+    assert "left" not in stages(directory)
+
+
+def test_what_cannot_be_removed_is_told(directory: Path, engine: FakeEngine) -> None:
+    engine.behave("trap - EXIT; exit 0")
+    (engine.state / "sticky").touch()
+    assert start(directory).wait(LONG_S) == 0
+    assert "left 1a2b3c4d5e6f" in progress(directory)
+
+
+def test_detached_it_waits_until_everything_is_fetched(directory: Path) -> None:
+    launcher = start(directory, "detached")
+    wait_for(directory, "done")
+    assert launcher.poll() is None
+    assert (directory / "profile.txt").exists()
+    launcher.send_signal(10)  # USR1, as the follower says it
+    assert launcher.wait(LONG_S) == 0
+    assert not directory.exists()
+
+
+def test_detached_it_does_not_wait_for_ever(directory: Path) -> None:
+    path = directory / "launcher.sh"
+    text = path.read_text()
+    assert "sleep 900 &" in text
+    path.write_text(text.replace("sleep 900 &", "sleep 0.2 &"))
+    assert start(directory, "detached").wait(LONG_S) == 0
+    assert not directory.exists()
+
+
+def test_nobody_has_to_stay(directory: Path, engine: FakeEngine) -> None:
+    """The terminal that started it may go away: it ends, and removes its directory."""
+    path = directory / "launcher.sh"
+    path.write_text(path.read_text().replace("sleep 900 &", "sleep 0.2 &"))
+    subprocess.run(
+        ["sh", "-c", f"setsid sh {path} detached </dev/null >/dev/null 2>&1 &"], check=True
+    )
+    guard = time.monotonic() + LONG_S
+    while directory.exists() and time.monotonic() < guard:
+        time.sleep(0.05)
+    assert not directory.exists()
+    assert not engine.running

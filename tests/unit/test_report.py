@@ -1,0 +1,207 @@
+"""From raw profiles to files: again, from several, and from what people paste."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote_prof.engines import ProfileRequest
+from remote_prof.errors import NoSamplesError, ParseError, UsageError
+from remote_prof.run.directory import RunDirectory
+from remote_prof.run.manifest import (
+    MANIFEST_VERSION,
+    HostRecord,
+    Manifest,
+    RequestRecord,
+    Status,
+)
+from remote_prof.run.report import (
+    analyse,
+    check_formats,
+    convert_profiles,
+    find_engine,
+    profile_request,
+    remake,
+)
+
+RAW = b"""# bpftrace v0.23.2
+# filter: cgroup == 7
+Attaching 4 probes...
+@@ sampling
+
+@samples: 40
+@stacks_a[7, svc, 
+    vfs_read+1
+, 
+    work+2
+    main+3
+]: 30
+@stacks_a[7, svc, 
+, 
+    idle+2
+    main+3
+]: 10
+
+@@ end 0
+"""  # noqa: W291  bpftrace ends these lines in a blank
+REQUEST = ProfileRequest(10.0, 99, "both", "img")
+RECORD = RequestRecord(
+    ("prod-3",), "api", "container", "bpftrace", 10.0, 99, "both", "img", False, "auto", ("svg",)
+)
+ENGINE = find_engine("bpftrace")
+
+
+def folded(*sources: tuple[str, bytes]) -> list[str]:
+    data = convert_profiles(sources, "folded", title="", keep_offsets=False)
+    return data.decode().splitlines()
+
+
+def test_an_engine_is_found_by_name() -> None:
+    assert ENGINE.name == "bpftrace"
+    with pytest.raises(UsageError, match="no engine perf") as raised:
+        find_engine("perf")
+    assert "bpftrace" in raised.value.hint
+
+
+@pytest.mark.parametrize(("cpu_time_s", "expected"), [(None, None), (0.5, 50), (0.0, 0)])
+def test_cpu_time_tells_how_many_samples_to_expect(
+    cpu_time_s: float | None, expected: int | None
+) -> None:
+    analysis = analyse(ENGINE, RAW, REQUEST, cpu_time_s=cpu_time_s)
+    assert (analysis.quality.got, analysis.quality.expected) == (40, expected)
+    assert analysis.profile.total == 40
+
+
+def test_the_manifest_says_what_the_engine_was_asked() -> None:
+    assert profile_request(RECORD) == REQUEST
+
+
+def test_formats_are_checked_and_taken_once() -> None:
+    assert check_formats(["svg", "folded", "svg"]) == ("svg", "folded")
+    with pytest.raises(UsageError, match="no format 'png'") as raised:
+        check_formats(["svg", "png"])
+    assert "speedscope" in raised.value.hint
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    """A run of two hosts, of which one was not reached."""
+    directory = RunDirectory.create(tmp_path, "one")
+    where = directory.host_directory("prod-3", "api")
+    raw = directory.write(where / "profile.txt", RAW, raw=True)
+    reached = HostRecord("prod-3", "10.0.0.3", Status.OK, artifacts=(raw,), cpu_time_s=0.5)
+    lost = HostRecord("prod-4", "10.0.0.4", Status.UNREACHABLE)
+    directory.write_manifest(
+        Manifest(MANIFEST_VERSION, "one", "0.1", (), "", "", RECORD, (reached, lost))
+    )
+    return directory
+
+
+def test_every_file_is_made_again_from_the_raw_ones(run: RunDirectory) -> None:
+    manifest = run.load_manifest()
+    updated, analyses = remake(run, manifest, ("svg", "folded"), keep_offsets=False)
+    names = ["profile.txt", "flamegraph.svg", "profile.folded"]
+    assert [a.path for a in updated.hosts[0].artifacts] == [f"hosts/prod-3/api/{n}" for n in names]
+    assert updated.hosts[1] == manifest.hosts[1]
+    assert analyses[0] is not None
+    assert analyses[1] is None
+    assert updated.hosts[0].quality == analyses[0].quality
+    assert run.load_manifest() == updated
+    where = run.path / "hosts/prod-3/api"
+    assert (where / "profile.txt").read_bytes() == RAW
+    assert b"<svg" in (where / "flamegraph.svg").read_bytes()
+
+
+def test_making_again_twice_changes_nothing(run: RunDirectory) -> None:
+    once, _ = remake(run, run.load_manifest(), ("svg",), keep_offsets=False)
+    twice, _ = remake(run, once, ("svg",), keep_offsets=False)
+    assert once == twice
+
+
+@pytest.mark.parametrize(("keep", "offsets"), [(True, {None, 1, 2, 3}), (False, {None})])
+def test_offsets_are_kept_on_request(
+    run: RunDirectory, keep: bool, offsets: set[int | None]
+) -> None:
+    _, (analysis, _) = remake(run, run.load_manifest(), ("folded",), keep_offsets=keep)
+    assert analysis is not None
+    frames = [frame for stack in analysis.profile.stacks for frame in stack]
+    assert {frame.offset_bytes for frame in frames} == offsets
+
+
+def test_an_unknown_format_changes_nothing(run: RunDirectory) -> None:
+    before = sorted(run.path.rglob("*"))
+    with pytest.raises(UsageError):
+        remake(run, run.load_manifest(), ("png",), keep_offsets=False)
+    assert sorted(run.path.rglob("*")) == before
+
+
+STACKS = ["svc;main;idle 10", "svc;main;work;vfs_read_[k] 30"]
+
+
+def test_what_bpftrace_printed_is_converted() -> None:
+    assert sorted(folded(("profile.txt", RAW))) == STACKS
+
+
+@pytest.mark.parametrize("prefix", [b"profile-1  | ", b"remote_prof.x_1 | ", b"profile  |"])
+def test_the_prefix_of_compose_is_dropped(prefix: bytes) -> None:
+    lines = [prefix + line for line in RAW.splitlines()]
+    pasted = b"\n".join([b"Attaching to profile-1", *lines, b"profile-1 exited with code 0\n"])
+    assert sorted(folded(("pasted.txt", pasted))) == STACKS
+
+
+def test_folded_stacks_are_converted() -> None:
+    assert folded(("a.folded", b"a;b 3\na;c 4\n")) == ["a;b 3", "a;c 4"]
+
+
+@pytest.mark.parametrize("name", ["operator| ", "a|b", "pipe |"])
+def test_a_bar_in_folded_stacks_is_no_prefix(name: str) -> None:
+    line = f"{name.strip()};main 3"
+    assert folded(("a.folded", line.encode())) == [line]
+
+
+def test_an_at_sign_in_folded_stacks_is_not_bpftrace_s() -> None:
+    assert folded(("a.folded", b"java;Foo@1f;run 3\n")) == ["java;Foo@1f;run 3"]
+
+
+def test_several_inputs_are_added_up() -> None:
+    assert folded(("a", b"a;b 3\na;c 4\n"), ("b", b"a;b 5\n"), ("c", b"d 1\n")) == [
+        "a;b 8",
+        "a;c 4",
+        "d 1",
+    ]
+
+
+def test_a_title_is_made_of_the_names_of_the_inputs() -> None:
+    sources = [("/x/one.folded", b"a 1\n"), ("-", b"b 1\n")]
+    svg = convert_profiles(sources, "svg", title="", keep_offsets=False)
+    assert b"one.folded" in svg
+    assert b"/x/" not in svg
+    assert b"two &amp; three" in convert_profiles(
+        sources, "svg", title="two & three", keep_offsets=False
+    )
+
+
+@pytest.mark.parametrize("data", [b"", b"\n"])
+def test_an_empty_profile_is_an_error(data: bytes) -> None:
+    with pytest.raises(NoSamplesError, match="no samples in x"):
+        folded(("x", data))
+
+
+@pytest.mark.parametrize("data", [b"hello\n", b"a;b x\n", b"@@@", b"\x00\xff", b"<svg/>"])
+def test_what_is_no_profile_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(ParseError, match="notes.txt: neither bpftrace's output nor folded") as e:
+        folded(("good", b"a 1\n"), ("notes.txt", data))
+    assert e.value.evidence
+
+
+@given(st.binary())
+def test_any_bytes_are_converted_or_refused(data: bytes) -> None:
+    try:
+        convert_profiles([("x", data)], "svg", title="", keep_offsets=False)
+    except ParseError as error:
+        assert error.what.startswith("x: ")
+    except NoSamplesError as error:
+        assert error.what == "there are no samples in x"
