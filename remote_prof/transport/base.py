@@ -18,14 +18,12 @@ BEGIN = b"@@begin"
 
 # ``read -r`` reads byte by byte from a pipe, in every shell: what follows the script on standard
 # input is left for the script. Lines before "#script" are dropped: sudo reads its password from
-# there only when it needs one. Whatever a noisy .bashrc prints comes before BEGIN.
-BOOTSTRAP = (
-    "sh -c '"
-    'while IFS= read -r l && [ "$l" != "#script" ]; do :; done; '
-    f"echo {BEGIN.decode()}; "
-    'eval "$(while IFS= read -r l && [ "$l" != "#end" ]; do printf "%s\\n" "$l"; done)"'
-    "'"
-)
+# there only when it needs one.
+_SKIP = 'while IFS= read -r l && [ "$l" != "#script" ]; do :; done; '
+_RUN = 'eval "$(while IFS= read -r l && [ "$l" != "#end" ]; do printf "%s\\n" "$l"; done)"'
+# Whatever a noisy .bashrc prints comes before BEGIN.
+BOOTSTRAP = f"sh -c '{_SKIP}echo {BEGIN.decode()}; {_RUN}'"
+_BECOME_BOOTSTRAP = f"sh -c '{_SKIP}{_RUN}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +39,29 @@ class Command:
     stdin: bytes = b""
     become: bool = False
 
-    def argv_line(self, become: Become | None) -> str:
-        """Return the line for a login shell."""
-        if not self.become:
-            return BOOTSTRAP
-        become = become or Become()
-        ask = "-n" if become.password is None else '-S -p ""'
-        return f"{become.method} {ask} -u {quote_sh(become.user)} -- {BOOTSTRAP}"
-
     def input(self, become: Become | None) -> bytes:
-        """Return what goes to standard input: a password if needed, the script, its input."""
-        password = become.password if become and self.become else None
-        head = "" if password is None else f"{password}\n"
-        return f"{head}#script\n{self.script}\n#end\n".encode() + self.stdin
+        """Return what goes to the standard input of ``BOOTSTRAP``."""
+        framed = _framed(self.script) + self.stdin
+        if not self.become:
+            return framed
+        become = become or Become()
+        user = f"-u {quote_sh(become.user)} -- "
+        if become.password is None:
+            return _framed(f"exec {become.method} -n {user}{_BECOME_BOOTSTRAP}") + framed
+        # The password is tried once, by itself: given to the real command, which would take the
+        # lines after it for further tries, one mistake would count as three.
+        ask = f"{become.method} -S -p ''"
+        outer = (
+            "IFS= read -r password\n"
+            f"printf '%s\\n' \"$password\" | {ask} -k {user}true || exit 1\n"
+            f"unset password\nexec {ask} {user}{_BECOME_BOOTSTRAP}"
+        )
+        passwords = f"{become.password}\n{become.password}\n".encode()
+        return _framed(outer) + passwords + framed
+
+
+def _framed(script: str) -> bytes:
+    return f"#script\n{script}\n#end\n".encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import tempfile
 
 from remote_prof.errors import HostError
 from remote_prof.records import Host
-from remote_prof.transport.base import Command, Result
+from remote_prof.transport.base import BOOTSTRAP, Command, Result
 from remote_prof.transport.channel import BufferedChannel
 
 
@@ -106,7 +106,7 @@ class LocalConnection:
         """See ``Connection.stream``."""
         self.exchanges += 1
         become = self.host.become
-        return LocalChannel(shlex.split(command.argv_line(become)), command.input(become))
+        return LocalChannel(shlex.split(BOOTSTRAP), command.input(become))
 
     def close(self) -> None:
         """Nothing to close."""

@@ -19,7 +19,7 @@ import paramiko
 
 from remote_prof.errors import HostError, LinkLostError, UnreachableError, UsageError
 from remote_prof.records import Host
-from remote_prof.transport.base import Command, Result, SshOptions
+from remote_prof.transport.base import BOOTSTRAP, Command, Result, SshOptions
 from remote_prof.transport.channel import BufferedChannel
 
 # What goes wrong is raised; else paramiko's threads would print their tracebacks as well.
@@ -129,7 +129,7 @@ class SshConnection:
         become = self.host.become
         try:
             session = transport.open_session(timeout=self._options.connect_timeout_s)
-            session.exec_command(command.argv_line(become))
+            session.exec_command(BOOTSTRAP)
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise LinkLostError(
                 f"{self.host.name}: no command could be started", evidence=str(error)

@@ -48,7 +48,11 @@ def test_a_good_host_has_no_problems(name: str) -> None:
             "docker does not answer",
             "is its daemon running? try on the host: docker ps",
         ),
-        (with_engine(security_options=("name=rootless",)), "the engine is rootless", "own profiler"),
+        (
+            with_engine(security_options=("name=rootless",)),
+            "the engine is rootless",
+            "own profiler",
+        ),
         (replace(FACTS, image=None), "the image img is not on the host", "docker save img"),
         (
             replace(FACTS, image=Image("sha256:1", (), "arm64")),

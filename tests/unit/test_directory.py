@@ -127,7 +127,12 @@ def test_runs_are_listed_oldest_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [("20260101-b", "20260101-b"), ("2026010", None), ("20260102", "20260102-a"), ("last", "20260102-a")],
+    [
+        ("20260101-b", "20260101-b"),
+        ("2026010", None),
+        ("20260102", "20260102-a"),
+        ("last", "20260102-a"),
+    ],
 )
 def test_a_run_is_found_by_the_start_of_its_id(
     tmp_path: Path, name: str, found: str | None

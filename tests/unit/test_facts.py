@@ -271,7 +271,9 @@ JUNK = (
     | VALUES.map(json.dumps)
     | st.dictionaries(st.sampled_from(KEYS), VALUES).map(json.dumps)
     | st.lists(VALUES, min_size=10, max_size=10).map(json.dumps)
-    | st.sampled_from(["/proc/²/cgroup:0::/" + "a" * 64, "² x", "0 direct", "1 ", "/usr/bin/docker"])
+    | st.sampled_from(
+        ["/proc/²/cgroup:0::/" + "a" * 64, "² x", "0 direct", "1 ", "/usr/bin/docker"]
+    )
 )
 
 

@@ -68,9 +68,7 @@ def test_the_script_asks_an_engine(tmp_path: Path) -> None:
 
 
 def test_the_script_tells_what_an_engine_says_that_refuses(tmp_path: Path) -> None:
-    query = FactsQuery(
-        "x", engine=str(fake_engine(tmp_path, refuses=True)), engine_sudo="never"
-    )
+    query = FactsQuery("x", engine=str(fake_engine(tmp_path, refuses=True)), engine_sudo="never")
     state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
     assert state.facts.engine is not None
     assert (state.facts.engine.access, state.facts.engine.error) == ("denied", "permission denied")

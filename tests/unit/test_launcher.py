@@ -37,9 +37,7 @@ def target(nothing_left: None) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.fixture
-def directory(
-    tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes]
-) -> Path:
+def directory(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes]) -> Path:
     """A directory with the rendered files."""
     found = resolve(TargetSpec("api"), STATE)
     process = replace(found.processes[0], pid=target.pid, cgroup="/", cpuacct="")
@@ -162,9 +160,7 @@ def test_what_ignores_signals_is_removed(directory: Path, engine: FakeEngine) ->
     assert stages(directory) == ["starting", "late", "ended", "done"]
 
 
-def shorten(
-    directory: Path, *, deadline: int, grace: int = 45, further: int = 1000
-) -> None:
+def shorten(directory: Path, *, deadline: int, grace: int = 45, further: int = 1000) -> None:
     """Give the launcher less time than the plan does."""
     path = directory / "launcher.sh"
     text = path.read_text()

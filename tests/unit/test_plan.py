@@ -264,10 +264,7 @@ def test_compose_and_engine_start_the_same(
     facts: HostFacts, request_: ProfileRequest, tmp_path: Path
 ) -> None:
     engine = tmp_path / "docker"
-    engine.write_text(
-        "#!/bin/sh\n"
-        f"[ \"$1\" != run ] || printf '%s\\0' \"$@\" > {tmp_path}/argv\n"
-    )
+    engine.write_text(f'#!/bin/sh\n[ "$1" != run ] || printf \'%s\\0\' "$@" > {tmp_path}/argv\n')
     engine.chmod(0o755)
     assert facts.engine is not None
     facts = replace(facts, engine=replace(facts.engine, path=str(engine)))

@@ -197,9 +197,7 @@ ERRORS = [
 @pytest.mark.parametrize(
     ("error", "what", "hint"), ERRORS, ids=[type(error).__name__ for error, _, _ in ERRORS]
 )
-def test_an_error_says_cause_evidence_and_next_step(
-    error: Exception, what: str, hint: str
-) -> None:
+def test_an_error_says_cause_evidence_and_next_step(error: Exception, what: str, hint: str) -> None:
     found = explain(error, HOP, 7.0)
     assert isinstance(found, UnreachableError)
     assert what in found.what

@@ -98,9 +98,7 @@ def test_an_id_that_is_not_unique_is_refused() -> None:
 
 
 def test_the_one_that_runs_is_meant() -> None:
-    state = state_with(
-        container("old", "abc1", status="exited", pid=0), container("new", "abc2")
-    )
+    state = state_with(container("old", "abc1", status="exited", pid=0), container("new", "abc2"))
     assert find(state, container="abc").name == "new"
 
 
