@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -96,6 +98,23 @@ def main() -> None:
         sys.stderr.close()
         code = ExitCode.OK
     sys.exit(int(code or 0))
+
+
+def entry() -> NoReturn:
+    """Run as a program of its own, and end it at once.
+
+    The interpreter's tear-down of what paramiko and pydantic brought takes 0.2 s and frees nothing
+    that the end of the process does not free.
+    """
+    code = 1
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _usage_error(error: TyperException) -> RemoteProfError:

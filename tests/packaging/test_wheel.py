@@ -1,83 +1,101 @@
-"""What is built works when it is installed elsewhere, away from the checkout."""
+"""What is shipped: a wheel that works in an empty environment, an sdist that makes the same."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-FOLDED = b"main;serve;hot 9\nmain;serve;cold 1\n"
+ROOT = Path(__file__).parents[2]
+PROFILE = "svc;main;work 30\nsvc;main;idle 10\n"
 
 
-class Installed(NamedTuple):
-    wheel: Path
-    program: Path
+def pip(*arguments: str, python: Path = Path(sys.executable)) -> None:
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
-def run(*argv: str | Path, cwd: Path, stdin: bytes = b"") -> bytes:
-    done = subprocess.run([*map(str, argv)], cwd=cwd, input=stdin, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    where = tmp_path_factory.mktemp("wheel")
+    pip("wheel", "--no-deps", "--wheel-dir", str(where), str(ROOT))
+    (made,) = where.glob("*.whl")
+    return made
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Build the wheel and install it, with what it needs, into an empty environment."""
-    place = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place, REPOSITORY, cwd=place)
-    (wheel,) = place.glob("remote_prof-*.whl")
-    venv.create(place / "env", with_pip=True)
-    binaries = place / "env" / "bin"
-    run(binaries / "python", "-m", "pip", "install", "-q", wheel, cwd=place)
-    return Installed(wheel, binaries / "remote-prof")
-
-
-def test_the_wheel_carries_its_data(installed: Installed) -> None:
-    names = zipfile.ZipFile(installed.wheel).namelist()
-    templates = {
-        f"remote_prof/data/templates/{path.relative_to(REPOSITORY / 'templates').as_posix()}"
-        for path in (REPOSITORY / "templates").rglob("*")
+def test_the_wheel_holds_every_data_file(wheel: Path) -> None:
+    shipped = set(zipfile.ZipFile(wheel).namelist())
+    wanted = {
+        f"remote_prof/data/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("templates", "playbooks")
+        for path in (ROOT / folder).rglob("*")
         if path.is_file()
     }
-    assert templates <= set(names)
-    assert "remote_prof/data/inventory.example" in names
-    assert "remote_prof/data/playbooks/README.md" in names
-    assert not [name for name in names if name.startswith("tests/")]
+    assert len(wanted) > 5
+    assert wanted | {"remote_prof/data/inventory.example"} <= shipped
 
 
-def test_the_installed_program_works(installed: Installed, tmp_path: Path) -> None:
-    assert run(installed.program, "--version", cwd=tmp_path).startswith(b"remote-prof ")
-    svg = run(installed.program, "convert", "-", "--to", "svg", cwd=tmp_path, stdin=FOLDED)
-    assert b"<svg" in svg
-    assert b"hot" in svg
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    shipped = set(zipfile.ZipFile(wheel).namelist())
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "remote_prof").rglob("*.py")}
+    assert modules == {name for name in shipped if name.endswith(".py")}
+    assert {name.split("/")[0] for name in shipped} - {"remote_prof"} == {
+        next(name.split("/")[0] for name in shipped if ".dist-info/" in name)
+    }
+    assert any(name.endswith("/licenses/LICENSE") for name in shipped)
 
 
-def test_the_installed_program_finds_its_host_scripts(installed: Installed, tmp_path: Path) -> None:
-    # Without an engine on this machine it ends with what is missing; with one, with its facts.
-    done = subprocess.run(
-        [installed.program, "doctor", "--host", "localhost", "-c", "local"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+def test_the_wheel_works_in_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
+    programs = tmp_path / "venv" / "bin"
+    pip("install", str(wheel), python=programs / "python")
+    (tmp_path / "profile.folded").write_text(PROFILE)
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(programs / "remote-prof"), *arguments],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    assert run("--version").startswith("remote-prof 0.")
+    assert run("convert", "profile.folded", "--to", "folded").splitlines() == sorted(
+        PROFILE.splitlines()
     )
-    assert "a run would" in done.stdout, done.stderr
-    assert "kernel:" in done.stdout
+    run("convert", "profile.folded", "--to", "svg", "-o", "flamegraph.svg")
+    drawn = (tmp_path / "flamegraph.svg").read_text()
+    script = (ROOT / "templates/svg/flamegraph.js").read_text().splitlines()
+    assert max(script, key=len).strip() in drawn
+    assert "work" in drawn
+    assert "Examples" in run("run", "--help")
 
 
-def test_the_sdist_can_be_built_from_and_tested(tmp_path: Path) -> None:
-    build = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
-    run(sys.executable, "-c", build, tmp_path, cwd=REPOSITORY)
+def test_the_sdist_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    python = environment / "bin" / "python"
+    pip("install", "hatchling", python=python)
+    subprocess.run(
+        [str(python), "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (sdist,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"pyproject.toml", "README.md", "LICENSE", "Makefile", "inventory.example"}
-    wanted |= {"templates/launcher/launcher.sh.j2", "playbooks/README.md", "tests/lab/__init__.py"}
-    assert wanted <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "Makefile", "inventory.example"} <= names
+    assert {"tests/conftest.py", "templates/launcher/launcher.sh.j2"} <= names
+    assert not {name for name in names if name.startswith((".git/", ".venv/", "results/"))}
+    pip("wheel", "--no-deps", "--wheel-dir", str(tmp_path / "out"), str(sdist))
+    (again,) = (tmp_path / "out").glob("*.whl")
+    assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()

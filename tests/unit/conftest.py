@@ -1,4 +1,4 @@
-"""A container engine that is none: a small program that imitates ``run``, ``kill``, ``ps``, ``rm``."""
+"""A container engine that is none: a small program that imitates run, kill, ps and rm."""
 
 from __future__ import annotations
 

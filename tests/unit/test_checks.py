@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,9 +24,9 @@ STATE = recorded("docker-26-hybrid")
 FACTS = STATE.facts
 
 
-def with_engine(**changes: object) -> HostFacts:
+def with_engine(**changes: Any) -> HostFacts:
     assert FACTS.engine is not None
-    return replace(FACTS, engine=replace(FACTS.engine, **changes))  # type: ignore[arg-type]  the tests' own
+    return replace(FACTS, engine=replace(FACTS.engine, **changes))
 
 
 @pytest.mark.parametrize("name", ["docker-26-hybrid", "docker-26-sudo", "docker-20.10-root"])

@@ -50,9 +50,9 @@ def plan(
     )
 
 
-def with_engine(**changes: object) -> HostFacts:
+def with_engine(**changes: Any) -> HostFacts:
     assert FACTS.engine is not None
-    return replace(FACTS, engine=replace(FACTS.engine, **changes))  # type: ignore[arg-type]  the tests' own
+    return replace(FACTS, engine=replace(FACTS.engine, **changes))
 
 
 @pytest.mark.parametrize(

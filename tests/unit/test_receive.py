@@ -32,10 +32,10 @@ class Bytes:
         return data
 
     def write(self, data: bytes) -> None:
-        raise AssertionError
+        raise AssertionError(data)
 
     def finish(self, timeout_s: float) -> Result:
-        raise AssertionError
+        raise AssertionError(timeout_s)
 
     def close(self) -> None:
         raise AssertionError
@@ -66,13 +66,13 @@ def test_artifacts_arrive_packed_or_plain() -> None:
 
 
 def test_an_artifact_that_was_changed_is_refused() -> None:
-    with pytest.raises(HostError, match="profile.txt arrived damaged: its checksum"):
+    with pytest.raises(HostError, match=r"profile\.txt arrived damaged: its checksum"):
         sent(PACKED, checksum="sha256 " + "0" * 64)
 
 
 @pytest.mark.parametrize("data", [PACKED[:-5], b"no gzip", PACKED[:20] + b"??" + PACKED[22:], b""])
 def test_an_artifact_that_does_not_unpack_is_refused(data: bytes) -> None:
-    with pytest.raises(HostError, match="profile.txt arrived damaged"):
+    with pytest.raises(HostError, match=r"profile\.txt arrived damaged"):
         sent(data)
 
 

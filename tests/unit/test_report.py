@@ -192,16 +192,16 @@ def test_an_empty_profile_is_an_error(data: bytes) -> None:
 
 @pytest.mark.parametrize("data", [b"hello\n", b"a;b x\n", b"@@@", b"\x00\xff", b"<svg/>"])
 def test_what_is_no_profile_is_refused_by_name(data: bytes) -> None:
-    with pytest.raises(ParseError, match="notes.txt: neither bpftrace's output nor folded") as e:
+    with pytest.raises(ParseError, match=r"notes\.txt: neither bpftrace's output nor folded") as e:
         folded(("good", b"a 1\n"), ("notes.txt", data))
     assert e.value.evidence
 
 
 @given(st.binary())
 def test_any_bytes_are_converted_or_refused(data: bytes) -> None:
+    refusals = []
     try:
         convert_profiles([("x", data)], "svg", title="", keep_offsets=False)
-    except ParseError as error:
-        assert error.what.startswith("x: ")
-    except NoSamplesError as error:
-        assert error.what == "there are no samples in x"
+    except (ParseError, NoSamplesError) as error:
+        refusals.append(error.what)
+    assert all(what.startswith("x: ") or what.endswith("samples in x") for what in refusals)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ STATE = parse_facts(FACTS.read_bytes())
 API = "bdc4ab3dbe27a65a9fe2ea7418ee37fe481853d2f49a432f586373407481226f"
 
 
-def container(name: str, container_id: str, **changes: object) -> Container:
+def container(name: str, container_id: str, **changes: Any) -> Container:
     made = Container(
         container_id=container_id * (64 // len(container_id)),
         name=name,
@@ -30,18 +31,18 @@ def container(name: str, container_id: str, **changes: object) -> Container:
         runtime="runc",
         pid_mode="",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]  the fields are the tests' to get right
+    return replace(made, **changes)
 
 
 def state_with(*containers: Container, processes: tuple[Process, ...] = ()) -> HostState:
     return replace(STATE, containers=containers, processes=processes)
 
 
-def find(state: HostState = STATE, **spec: object) -> Target:
-    return resolve(TargetSpec(**spec), state)  # type: ignore[arg-type]  as above
+def find(state: HostState = STATE, **spec: Any) -> Target:
+    return resolve(TargetSpec(**spec), state)
 
 
-def fail(state: HostState = STATE, **spec: object) -> TargetError:
+def fail(state: HostState = STATE, **spec: Any) -> TargetError:
     with pytest.raises(TargetError) as raised:
         find(state, **spec)
     return raised.value
@@ -151,7 +152,7 @@ def test_a_host_without_containers_says_so() -> None:
         ({"scope": "process"}, [19361]),
     ],
 )
-def test_processes_of_a_container(spec: dict[str, object], pids: list[int]) -> None:
+def test_processes_of_a_container(spec: dict[str, Any], pids: list[int]) -> None:
     target = find(container="api", **spec)
     assert [p.pid for p in target.processes] == pids
     assert target.scope == "process"
@@ -185,7 +186,7 @@ def test_a_pid_of_no_container_is_refused() -> None:
         ({"process": "nginx"}, "process nginx"),
     ],
 )
-def test_a_process_that_is_not_there_is_refused(spec: dict[str, object], asked: str) -> None:
+def test_a_process_that_is_not_there_is_refused(spec: dict[str, Any], asked: str) -> None:
     error = fail(container="api", **spec)
     assert error.what == f"{asked} is not in container api"
     assert error.evidence == "its processes: 19361 sh, 19402 svc, 19403 svc"

@@ -13,12 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from remote_prof.engines import ProfileRequest
 from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.run.plan import make_plan
-from remote_prof.run.report import ProfileRequest
 from remote_prof.templates import (
     Verbatim,
     data_path,
@@ -31,7 +31,7 @@ from remote_prof.templates import (
 
 FACTS = Path(__file__).parent / "data" / "facts" / "docker-26-hybrid.txt"
 # A shell's words hold no NUL, and its arguments are bytes: surrogates have none.
-WORDS = st.text(st.characters(blacklist_characters="\0", blacklist_categories=("Cs",)))
+WORDS = st.text(st.characters(blacklist_characters="\0", codec="utf-8"))
 NASTY = (
     "'",
     '"',

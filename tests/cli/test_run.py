@@ -1,0 +1,274 @@
+"""``remote-prof run``: what it asks of hosts, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from remote_prof.errors import LinkLostError
+from remote_prof.transport import Result
+from tests.cli.scripted import LINK_BREAKS, Script, launched
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Cli
+
+DATA = Path(__file__).parents[1] / "unit" / "data" / "facts"
+FACTS = (DATA / "docker-26-hybrid.txt").read_bytes()
+DENIED = (DATA / "docker-26-sudo-password.txt").read_bytes()
+PROFILE = b"""# bpftrace v0.23.2
+@@ sampling
+
+@samples: 40
+@stacks_a[19402, svc, 
+    vfs_read+1
+, 
+    work+2
+    main+3
+]: 40
+
+@@ end 0
+"""  # noqa: W291  bpftrace ends these lines in a blank
+EMPTY = b"# bpftrace v0.23.2\n@@ sampling\n\n@@ end 0\n"
+RUN = ("run", "-i", "prod-3,prod-4,", "-H")
+OK = [("facts", FACTS), ("deploy and follow", launched(PROFILE))]
+
+
+def the_run() -> Path:
+    (path,) = Path("results").iterdir()
+    return path
+
+
+def test_a_run(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": OK}
+    done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 0
+    assert "api on prod-3: 40 samples, bpftrace v0.23.2" in done.out
+    assert re.search(r"100\.0 % +100\.0 % +vfs_read", done.out)
+    assert "quality: 40 of 40 expected samples, 0 lost" in done.out
+    graph = the_run() / "hosts/prod-3/api/flamegraph.svg"
+    assert f"flame graph: {graph}" in done.out
+    assert graph.read_bytes().startswith(b"<?xml")
+    assert (graph.parent / "profile.txt").read_bytes() == PROFILE
+    assert script.written == [b"fetched\n"]
+    assert "prod-3: connecting" in done.err
+    assert "prod-3: sampling for 10 s" in done.err
+
+
+def test_json_is_one_document_and_nothing_else(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": OK}
+    done = cli(*RUN, "prod-3", "-C", "api", "--json")
+    assert done.code == 0
+    document = json.loads(done.out)
+    assert document == json.loads((the_run() / "run.json").read_text())
+    (host,) = document["hosts"]
+    assert (host["name"], host["status"], host["quality"]["got"]) == ("prod-3", "ok", 40)
+    assert host["round_trips"] == 2
+    assert host["target"]["filter"] == "by control group: cgroup == 11711"
+    for artifact in host["artifacts"]:
+        assert (the_run() / artifact["path"]).stat().st_size == artifact["size_bytes"]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_dry_run_changes_nothing(cli: Cli, script: Script, as_json: bool) -> None:
+    script.hosts = {"prod-3": [("facts", FACTS)]}
+    done = cli(*RUN, "prod-3", "-C", "api", "--dry-run", *(["--json"] if as_json else []))
+    assert done.code == 0
+    assert not Path("results").exists()
+    if as_json:
+        document = json.loads(done.out)
+        assert (document["host"], document["target"]) == ("prod-3", "api")
+        assert sorted(document["files"]) == ["compose.yml", "launcher.sh"]
+    else:
+        assert "target:     api (bdc4ab3dbe27)" in done.out
+        assert "filter:     by control group: cgroup == 11711" in done.out
+        assert "/launcher.sh\n#!/bin/sh\n" in done.out
+
+
+def test_a_dry_run_of_what_cannot_work(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": [("facts", FACTS)]}
+    done = cli(*RUN, "prod-3", "-C", "apy", "--dry-run")
+    assert (done.code, done.out) == (1, "")
+    assert "error: no container matches apy" in done.err
+    assert "next step: did you mean api?" in done.err
+
+
+def test_no_samples_are_an_error_with_a_cause(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", launched(EMPTY, cpu_us=0))]}
+    done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 3
+    assert "error: api on prod-3 was not on a CPU when it was sampled" in done.err
+    assert "evidence: it used 0.00 s of CPU time" in done.err
+    assert list(the_run().rglob("profile.txt"))
+
+
+def test_a_host_that_is_not_reached(cli: Cli, script: Script) -> None:
+    script.unreachable = ["prod-3"]
+    done = cli(*RUN, "prod-3", "-C", "api", "--json")
+    assert done.code == 4
+    assert "error: prod-3 does not answer" in done.err
+    assert json.loads(done.out)["hosts"][0]["status"] == "unreachable"
+
+
+def test_a_sidecar_that_fails(cli: Cli, script: Script) -> None:
+    failed = launched(b"", exit_code=125, errors=b"docker: Error response: no space\n")
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", failed)]}
+    done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 1
+    assert "error: prod-3: the sidecar ended before it sampled anything" in done.err
+    assert "docker: Error response: no space" in done.err
+    assert list(the_run().rglob("sidecar.err"))
+
+
+def test_a_link_that_stays_away(cli: Cli, script: Script) -> None:
+    script.hosts = {
+        "prod-3": [
+            ("facts", FACTS),
+            ("deploy and follow", LinkLostError("gone")),
+            *[("follow", LinkLostError("gone, too"))] * 4,
+        ]
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
+        done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 4
+    assert "the connection broke and did not come back" in done.err
+    assert "keeps /tmp/remote-prof-" in done.err
+
+
+def test_a_link_that_comes_back_makes_a_whole_run(cli: Cli, script: Script) -> None:
+    output = launched(PROFILE)
+    before, sent, after = output.partition(b"@@sent\n")
+    again = re.sub(rb"(?m)^@@progress .*\n", b"", before) + sent + after
+    broken = Result(LINK_BREAKS, before, b"")
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", broken), ("follow", again)]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
+        done = cli(*RUN, "prod-3", "-C", "api", "--json")
+    assert done.code == 0
+    (host,) = json.loads(done.out)["hosts"]
+    names = [artifact["path"] for artifact in host["artifacts"]]
+    assert len(names) == len(set(names))
+    assert (host["quality"]["got"], host["round_trips"]) == (40, 3)
+    assert not [p for p in host["problems"] if "clean" in p["what"]]
+
+
+def test_problems_are_told_all_at_once_and_nothing_is_changed(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": [("facts", FACTS.replace(b'"amd64"]', b'"arm64"]'))]}
+    done = cli(*RUN, "prod-3", "-C", "stopped")
+    assert done.code == 1
+    assert "container stopped does not run" in done.err
+    assert "is for another processor" in done.err
+
+
+def test_an_engine_that_refuses(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": [("facts", DENIED)]}
+    done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 1
+    assert "sudo wants a password" in done.err
+    assert "--ask-become-pass" in done.err
+
+
+def test_the_password_of_sudo_comes_from_the_environment(
+    cli: Cli, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMOTE_PROF_BECOME_PASSWORD", "hunter2")
+    script.hosts = {"prod-3": [("facts", DENIED), *OK]}
+    done = cli(*RUN, "prod-3", "-C", "api", "-v")
+    assert done.code == 0
+    assert script.connected[0].become is not None
+    assert script.connected[0].become.password == "hunter2"
+    assert "hunter2" not in done.out + done.err + (the_run() / "run.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("second", "unreachable", "code", "statuses"),
+    [
+        (OK, [], 0, ["ok", "ok"]),
+        ([("facts", DENIED)], [], 2, ["ok", "failed"]),
+        (None, ["prod-4"], 4, ["ok", "unreachable"]),
+        ([("facts", FACTS), ("deploy and follow", launched(EMPTY))], [], 3, ["ok", "no-samples"]),
+    ],
+)
+def test_several_hosts(
+    cli: Cli,
+    script: Script,
+    second: list[tuple[str, bytes]] | None,
+    unreachable: list[str],
+    code: int,
+    statuses: list[str],
+) -> None:
+    script.hosts = {"prod-3": OK} | ({"prod-4": second} if second else {})
+    script.unreachable = unreachable
+    done = cli(*RUN, "all", "-C", "api", "--json")
+    assert done.code == code
+    assert [host["status"] for host in json.loads(done.out)["hosts"]] == statuses
+
+
+def test_flags_reach_the_host(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": OK}
+    connect = ("-u", "joe", "-p", "2222", "--identity", "key")
+    done = cli(*RUN, "prod-3", "-C", "api", "-d", "10s", "--format", "folded", *connect, "-v")
+    assert done.code == 0
+    (host,) = script.connected
+    assert (host.user, host.port) == ("joe", 2222)
+    assert [Path(name).name for name in host.identity_files] == ["key"]
+    assert not list(the_run().rglob("*.svg"))
+    assert f"files: {the_run()}/hosts/prod-3/api" in done.out
+    assert "2 round trips" in done.err
+    assert "sidecar: quay.io/iovisor/bpftrace:v0.23.2 by compose" in done.err
+
+
+def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -> None:
+    evil = FACTS.replace(b"Name:\tsvc", b"Name:\t\x1b[2Jsvc").replace(
+        b'"/api"', b'"/a\\u001b[2Jpi"'
+    )
+    profile = PROFILE.replace(b"work", b"\x1b[2Jwork")
+    script.hosts = {"prod-3": [("facts", evil), ("deploy and follow", launched(profile))]}
+    done = cli(*RUN, "prod-3", "-C", "bdc4ab3", "-v")
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+    script.hosts = {"prod-3": [("facts", evil)]}
+    script.rest.clear()
+    done = cli(*RUN, "prod-3", "-C", "bdc4ab3", "--dry-run")
+    assert done.code == 0
+    assert "\x1b" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["-H", "prod-9", "-C", "api"], "prod-9"),
+        (["-H", "prod-3"], "no target is given"),
+        (["-C", "api"], "Missing option"),
+        (["-H", "prod-3", "-C", "api", "-d", "soon"], "soon"),
+        (["-H", "prod-3", "-C", "api", "-F", "0"], "frequency"),
+        (["-H", "prod-3", "-C", "api", "-F", "x"], "valid integer"),
+        (["-H", "prod-3", "-C", "api", "--stacks", "all"], "all"),
+        (["-H", "prod-3", "-C", "api", "--format", "png"], "no format 'png'"),
+        (["-H", "prod-3", "-C", "api", "-c", "telnet"], "no connection 'telnet'"),
+        (["-H", "prod-3", "--label", "a"], "--label 'a' is not KEY=VALUE"),
+        (["-H", "prod-3", "-C", "api", "--pid", "1", "--process", "x"], "exclude each other"),
+        (["-H", "prod-3", "-C", "api", "--nonesuch"], "--nonesuch"),
+    ],
+)
+def test_bad_usage_is_told_before_anything_is_done(
+    cli: Cli, script: Script, arguments: list[str], what: str
+) -> None:
+    done = cli("run", "-i", "prod-3,", *arguments)
+    assert (done.code, done.out) == (5, "")
+    assert what in done.err
+    assert done.err.startswith("error: ")
+    assert not script.connected
+    assert not Path("results").exists()
+
+
+def test_results_that_cannot_be_written(cli: Cli, script: Script) -> None:
+    Path("file").touch()
+    done = cli(*RUN, "prod-3", "-C", "api", "-o", "file")
+    assert done.code == 1
+    assert "the results cannot be written to" in done.err
+    assert not script.connected
