@@ -95,7 +95,7 @@ def by_hand(way: Link, files: Path) -> None:
 
 def files_by_hand(way: Link, duration_s: float, files: Path) -> None:
     """Write the two files: the compose file of a dry run, and the line that starts it."""
-    plan = json.loads(_remote_prof(way, duration_s, "compose", "--dry-run"))
+    (plan,) = json.loads(_remote_prof(way, duration_s, "compose", "--dry-run"))
     (files / "compose.yml").write_text(plan["files"]["compose.yml"])
     (files / "run.sh").write_text("docker compose run --rm -T profile > profile.txt\n")
 

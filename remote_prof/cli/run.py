@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -226,6 +227,7 @@ def _dry_run(
     from remote_prof.run.prepare import open_and_prepare, refusal
 
     code = ExitCode.OK
+    documents = []
     for job in make_jobs(hosts, spec, settings, offsets=offsets):
         prepared = open_and_prepare(job)
         remember_containers(job.host.name, prepared.state.containers)
@@ -234,5 +236,9 @@ def _dry_run(
         if prepared.plan is None:
             code = refusal(prepared).exit_code
         else:
-            summary.show_plan(job, prepared, as_json=as_json)
+            documents.append(summary.plan_document(job, prepared))
+            if not as_json:
+                summary.show_plan(job, prepared)
+    if as_json:
+        console.write(json.dumps(documents, indent=2) + "\n")
     return code

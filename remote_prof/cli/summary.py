@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -117,15 +116,19 @@ def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
             console.line(f"  file:     {directory.path / artifact.path}")
 
 
-def show_plan(job: HostJob, prepared: Prepared, *, as_json: bool) -> None:
+def plan_document(job: HostJob, prepared: Prepared) -> dict[str, object]:
+    """Return what a run would do, for ``--json``."""
+    assert prepared.plan is not None
+    assert prepared.target is not None
+    document = dataclasses.asdict(prepared.plan)
+    return document | {"host": job.host.name, "target": prepared.target.name}
+
+
+def show_plan(job: HostJob, prepared: Prepared) -> None:
     """Print what a run would do: everything that would be put on the host, to the letter."""
     plan, target = prepared.plan, prepared.target
     assert plan is not None
     assert target is not None
-    if as_json:
-        document = dataclasses.asdict(plan) | {"host": job.host.name, "target": target.name}
-        console.write(json.dumps(document, indent=2) + "\n")
-        return
     sidecar = plan.sidecar
     lines = [
         f"host:       {job.host.name} ({job.host.address})",

@@ -23,8 +23,15 @@ def new_run_id(now: dt.datetime | None = None) -> str:
 
 
 def safe_name(name: str) -> str:
-    """Return a name as one component of a path, whatever a host called it."""
-    return _UNSAFE.sub("_", name).lstrip(".") or "_"
+    """Return a name as one component of a path, whatever a host called it.
+
+    Different names stay different.
+    """
+    safe = _UNSAFE.sub("_", name).lstrip(".") or "_"
+    if safe == name:
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{safe}-{digest[:8]}"
 
 
 class RunDirectory:

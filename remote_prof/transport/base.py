@@ -61,6 +61,8 @@ class Command:
 
 
 def _framed(script: str) -> bytes:
+    if "#end" in script.split("\n"):
+        raise ValueError("a script cannot hold a line #end: it would be cut there")
     return f"#script\n{script}\n#end\n".encode()
 
 

@@ -79,7 +79,7 @@ def test_a_dry_run_changes_nothing(cli: Cli, script: Script, as_json: bool) -> N
     assert done.code == 0
     assert not Path("results").exists()
     if as_json:
-        document = json.loads(done.out)
+        (document,) = json.loads(done.out)
         assert (document["host"], document["target"]) == ("prod-3", "api")
         assert sorted(document["files"]) == ["compose.yml", "launcher.sh"]
     else:

@@ -23,7 +23,8 @@ def plan(tool: Tool, host: LabHost, *options: object) -> dict[str, Any]:
     """Give what a run would do."""
     done = tool("run", "-H", host.name, "-C", "api", *DURATION, "--dry-run", "--json", *options)
     assert done.code == 0, done.err
-    found: dict[str, Any] = json.loads(done.out)
+    found: dict[str, Any]
+    (found,) = json.loads(done.out)
     return found
 
 

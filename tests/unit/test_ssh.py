@@ -10,7 +10,8 @@ import pytest
 
 from remote_prof.errors import UnreachableError, UsageError
 from remote_prof.records import Host
-from remote_prof.transport.ssh import Hop, explain, known_hosts_name, route
+from remote_prof.transport.ssh.explain import explain
+from remote_prof.transport.ssh.route import Hop, known_hosts_name, route
 
 HOP = Hop("prod-3", "10.0.0.3", 2222, "ops", "10.0.0.3", (), ("~/.ssh/known_hosts",), None)
 GLOBAL = "/etc/ssh/ssh_known_hosts"

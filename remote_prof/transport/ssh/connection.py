@@ -1,26 +1,20 @@
-"""SSH by paramiko: known host keys only, one connection a host, bytes as they come.
-
-Everything that differs from OpenSSH's behaviour by default is set here: paramiko's client accepts
-no unknown key unless told to, ``ProxyJump`` chains are walked in OpenSSH's order, and names are
-looked up in ``ssh_config`` first.
-"""
+"""A login on a host, through any number of jump hosts, and the commands on it."""
 
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
-import re
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from remote_prof.errors import HostError, LinkLostError, UnreachableError, UsageError
+from remote_prof.errors import HostError, LinkLostError
 from remote_prof.records import Host
 from remote_prof.transport.base import BOOTSTRAP, Command, Result, SshOptions
 from remote_prof.transport.channel import BufferedChannel
+from remote_prof.transport.ssh.explain import explain
+from remote_prof.transport.ssh.route import Hop, load_ssh_config, route
 
 # What goes wrong is raised; else paramiko's threads would print their tracebacks as well.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -28,25 +22,6 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 _KEEPALIVE_S = 15
 # How long the kernel keeps unanswered data before it gives a dead link up.
 _TCP_USER_TIMEOUT_MS = 45_000
-# As ssh_config(5) has it: [user@]host[:port] or ssh://[user@]host[:port], IPv6 in brackets.
-_JUMP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<bracketed>[^\[\]]+)\]|(?P<plain>[^\s:@\[\]/]+))"
-    r"(?::(?P<port>[0-9]{1,5}))?/?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One login on the way: where to, as whom, with which keys."""
-
-    name: str
-    address: str
-    port: int
-    user: str
-    key_name: str  # the name in known_hosts
-    identity_files: tuple[str, ...]
-    known_hosts_files: tuple[str, ...]
-    proxy_command: str | None
 
 
 class SshChannel(BufferedChannel):
@@ -61,6 +36,8 @@ class SshChannel(BufferedChannel):
         try:
             self._channel.sendall(data)
         except OSError as error:
+            if self._channel.get_transport().is_active():
+                raise HostError("a command ended before it had read its input") from error
             raise LinkLostError("the connection broke while data was sent") from error
 
     def end_input(self) -> None:
@@ -135,7 +112,9 @@ class SshConnection:
                 f"{self.host.name}: no command could be started", evidence=str(error)
             ) from error
         channel = SshChannel(session)
-        channel.write(command.input(become))
+        # Why a command ended before it had read its input is told by its result.
+        with contextlib.suppress(HostError):
+            channel.write(command.input(become))
         return channel
 
     def close(self) -> None:
@@ -176,7 +155,7 @@ class SshConnection:
     def _set_host_keys(self, client: paramiko.SSHClient, hop: Hop) -> None:
         checking = self._options.host_key_checking
         if checking == "no":
-            client.set_missing_host_key_policy(paramiko.WarningPolicy())
+            client.set_missing_host_key_policy(_TakeAny())
             return
         files = [Path(name).expanduser() for name in hop.known_hosts_files]
         for file in files:
@@ -224,139 +203,10 @@ class _Remember(paramiko.MissingHostKeyPolicy):
             out.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
 
 
-def load_ssh_config() -> paramiko.SSHConfig:
-    """Return the user's and the machine's ssh_config, the user's first: its values win."""
-    config = paramiko.SSHConfig()
-    for path in (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")):
-        if path.is_file():
-            try:
-                with path.open(encoding="utf-8") as text:
-                    config.parse(text)
-            except (paramiko.ConfigParseError, UnicodeDecodeError) as error:
-                raise UsageError(f"{path} cannot be read: {error}") from error
-    return config
+class _TakeAny(paramiko.MissingHostKeyPolicy):
+    """``no``: the user does not want to know who answers."""
 
-
-def route(host: Host, config: paramiko.SSHConfig) -> list[Hop]:
-    """Return the logins on the way to a host: jump hosts in OpenSSH's order, the host last.
-
-    Raises UsageError for a ``ProxyJump`` that leads in a circle.
-    """
-    last = _hop(host, config)
-    hops = [last]
-    seen = {host.address}
-    jumps = _jumps(host.address, config)
-    while jumps:
-        jump = _jump(jumps.pop(), host)
-        address = jump.address
-        if address in seen:
-            raise UsageError(f"ProxyJump of {host.name} leads in a circle at {address}")
-        seen.add(address)
-        hops.insert(0, _hop(jump, config))
-        # Only the first host of a chain can have jumps of its own.
-        jumps = jumps or _jumps(address, config)
-    return hops
-
-
-def _jumps(name: str, config: paramiko.SSHConfig) -> list[str]:
-    value = config.lookup(name).get("proxyjump", "none")
-    return [] if value.lower() == "none" else [part.strip() for part in value.split(",")]
-
-
-def _jump(text: str, host: Host) -> Host:
-    found = _JUMP.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"ProxyJump of {host.name} cannot be read",
-            evidence=repr(text),
-            hint="in ssh_config it is [user@]host[:port], several with commas between them",
-        )
-    address = found["bracketed"] or found["plain"]
-    port = int(found["port"]) if found["port"] else None
-    return Host(address, address, port, found["user"])
-
-
-def _hop(host: Host, config: paramiko.SSHConfig) -> Hop:
-    found = config.lookup(host.address)
-    address = str(found.get("hostname", host.address))
-    identities = host.identity_files or tuple(found.get("identityfile", ()))
-    files = tuple(str(found.get("userknownhostsfile", "")).split()) or ("~/.ssh/known_hosts",)
-    proxy = found.get("proxycommand")
-    return Hop(
-        name=host.name,
-        address=address,
-        port=host.port or int(found.get("port", 22)),
-        user=host.user or str(found.get("user", "")) or getpass.getuser(),
-        key_name=str(found.get("hostkeyalias", address)),
-        identity_files=tuple(str(Path(name).expanduser()) for name in identities),
-        known_hosts_files=(*host.known_hosts_files, *files, "/etc/ssh/ssh_known_hosts"),
-        proxy_command=None if proxy in (None, "none") else str(proxy),
-    )
-
-
-def explain(error: Exception, hop: Hop, timeout_s: float) -> Exception:
-    """Turn what a login raised into one sentence with cause, evidence and next step.
-
-    Anything that is not known to be the link's, the host's or the login's comes back as it is.
-    """
-    where = f"{hop.name} ({hop.address}:{hop.port})"
-    try_ssh = f"try: ssh -p {hop.port} {hop.user}@{hop.address} true"
-    text = " ".join(str(error).split())
-    if isinstance(error, paramiko.BadHostKeyException):
-        return UnreachableError(
-            f"{where} shows another host key than the known one: it may be another machine",
-            evidence=f"got {_fingerprint(error.key)}, known is {_fingerprint(error.expected_key)}",
-            hint=f"if the host was installed anew: ssh-keygen -R '{known_hosts_name(hop)}',"
-            " and check the new key with its owner",
-        )
-    if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in text:
-        return UnreachableError(
-            f"the host key of {where} is not known",
-            evidence=f"looked for {known_hosts_name(hop)} in {', '.join(hop.known_hosts_files)}",
-            hint=f"log in once with: ssh -p {hop.port} {hop.user}@{hop.address},"
-            " or use --host-key-checking accept-new",
-        )
-    if isinstance(error, paramiko.AuthenticationException | paramiko.PasswordRequiredException):
-        keys = ", ".join(hop.identity_files) or "the keys in ~/.ssh and the agent"
-        return UnreachableError(
-            f"{where} refuses the login of {hop.user}",
-            evidence=f"{text}; offered: {keys}",
-            hint=f"choose with --user and --identity, or load the key into the agent; {try_ssh}",
-        )
-    return _explain_link(error, where, text, timeout_s, try_ssh)
-
-
-def _explain_link(
-    error: Exception, where: str, text: str, timeout_s: float, try_ssh: str
-) -> Exception:
-    if isinstance(error, socket.gaierror):
-        return UnreachableError(
-            f"the name of {where} does not resolve",
-            evidence=text,
-            hint="set ansible_host in the inventory, or HostName in ~/.ssh/config",
-        )
-    if isinstance(error, ConnectionRefusedError):
-        return UnreachableError(
-            f"{where} refuses the connection",
-            evidence=text,
-            hint="is sshd running there, and is the port right (--port, ansible_port)?",
-        )
-    if isinstance(error, TimeoutError):
-        return UnreachableError(
-            f"{where} does not answer within {timeout_s:g} s",
-            evidence=text,
-            hint=f"a firewall, a wrong address, or a slow link (--connect-timeout); {try_ssh}",
-        )
-    if isinstance(error, paramiko.SSHException | EOFError | OSError):
-        return UnreachableError(f"no SSH session with {where}", evidence=text, hint=try_ssh)
-    return error
-
-
-def known_hosts_name(hop: Hop) -> str:
-    """Return the name under which known_hosts lists a hop."""
-    plain = hop.port == 22 or hop.key_name != hop.address
-    return hop.key_name if plain else f"[{hop.key_name}]:{hop.port}"
-
-
-def _fingerprint(key: paramiko.PKey) -> str:
-    return f"{key.get_name()} {key.fingerprint}"
+    def missing_host_key(
+        self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey
+    ) -> None:
+        del client, hostname, key
