@@ -33,6 +33,10 @@ class BufferedChannel(ABC):
         """Write to the command's standard input."""
 
     @abstractmethod
+    def end_input(self) -> None:
+        """Close the command's standard input."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the command."""
 
@@ -96,3 +100,12 @@ class BufferedChannel(ABC):
             raise EOFError
         self._buffer += data
         return True
+
+
+def run_to_end(channel: BufferedChannel, timeout_s: float) -> Result:
+    """Let a command run to its end without more input; see ``Connection.run``."""
+    try:
+        channel.end_input()
+        return channel.finish(timeout_s)
+    finally:
+        channel.close()

@@ -12,7 +12,7 @@ import tempfile
 from remote_prof.errors import HostError
 from remote_prof.records import Host
 from remote_prof.transport.base import BOOTSTRAP, Command, Result
-from remote_prof.transport.channel import BufferedChannel
+from remote_prof.transport.channel import BufferedChannel, run_to_end
 
 
 class LocalChannel(BufferedChannel):
@@ -95,12 +95,7 @@ class LocalConnection:
 
     def run(self, command: Command, timeout_s: float) -> Result:
         """See ``Connection.run``."""
-        channel = self.stream(command)
-        try:
-            channel.end_input()
-            return channel.finish(timeout_s)
-        finally:
-            channel.close()
+        return run_to_end(self.stream(command), timeout_s)
 
     def stream(self, command: Command) -> LocalChannel:
         """See ``Connection.stream``."""

@@ -94,6 +94,9 @@ class _Channel(BufferedChannel):
     def write(self, data: bytes) -> None:
         self._written.append(data)
 
+    def end_input(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -12,7 +12,7 @@ import paramiko
 from remote_prof.errors import HostError, LinkLostError
 from remote_prof.records import Host
 from remote_prof.transport.base import BOOTSTRAP, Command, Result, SshOptions
-from remote_prof.transport.channel import BufferedChannel
+from remote_prof.transport.channel import BufferedChannel, run_to_end
 from remote_prof.transport.ssh.explain import explain
 from remote_prof.transport.ssh.route import Hop, load_ssh_config, route
 
@@ -90,12 +90,7 @@ class SshConnection:
 
     def run(self, command: Command, timeout_s: float) -> Result:
         """See ``Connection.run``."""
-        channel = self.stream(command)
-        try:
-            channel.end_input()
-            return channel.finish(timeout_s)
-        finally:
-            channel.close()
+        return run_to_end(self.stream(command), timeout_s)
 
     def stream(self, command: Command) -> SshChannel:
         """See ``Connection.stream``."""
