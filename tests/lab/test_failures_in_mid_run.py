@@ -222,7 +222,7 @@ def test_a_target_that_exits_in_mid_run(host: LabHost, tool: Tool, stock: Stock)
         after.callback(host.docker, "rm", "-f", "leaving")
         running = tool.start("run", "-H", host.name, "-C", "leaving", "-d", 20)
         running.wait_for(SAMPLING)
-        time.sleep(3)
+        time.sleep(6.5)
         host.docker("kill", "leaving")
         done = running.end()
     assert done.code == 0, done.err
@@ -233,7 +233,7 @@ def test_a_target_that_exits_in_mid_run(host: LabHost, tool: Tool, stock: Stock)
     assert record["status"] == "ok"
     assert any(item["what"] == what for item in record["problems"])
     assert record["timings_s"]["sample"] < 15
-    # Names are looked up every two seconds: those of the last interval are lost with the target.
+    # Names are looked up after 1, 3, 5 s: those of the last interval are lost with the target.
     assert share(done.run.stacks(), "handle_request") > 0.5
     assert done.run.differences() == []
     assert stock.left(host) == []
