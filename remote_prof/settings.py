@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 FILE_NAME = "remote-prof.toml"
 ENVIRONMENT_PREFIX = "REMOTE_PROF_"
 
-OTHER_VARIABLES = ("REMOTE_PROF_BECOME_PASSWORD", "REMOTE_PROF_COMPLETE", "REMOTE_PROF_LAB_*")
+PASSWORD_VARIABLE = "REMOTE_PROF_BECOME_PASSWORD"  # noqa: S105  the name of a variable
+"""Holds the sudo password; it is handed on to no process."""
+
+OTHER_VARIABLES = (PASSWORD_VARIABLE, "REMOTE_PROF_COMPLETE", "REMOTE_PROF_LAB_*")
 """Environment variables that are no settings: a secret, completion, and the test laboratory."""
 
 _OTHER = re.compile(r"REMOTE_PROF_(BECOME_PASSWORD|COMPLETE|LAB_\w+)\Z")

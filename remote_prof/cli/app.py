@@ -38,7 +38,7 @@ $ remote-prof run --host prod-3 --container api --dry-run
 
 [bold]Files[/bold]
 
-Settings: remote-prof.toml here or above, then the user's (`remote-prof config` shows them). \
+Settings: remote-prof.toml here or above, over the user's own (`remote-prof config` shows them). \
 Inventory: inventory.yml here, or --inventory. Runs: ./results.
 """
 
@@ -97,6 +97,10 @@ def main() -> None:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         code = ExitCode.OK
+    except OSError as error:
+        # Of this machine: a full disk, a directory without rights.
+        console.error(RemoteProfError(str(error), hint="is there room, and may you write there?"))
+        code = ExitCode.ERROR
     sys.exit(int(code or 0))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from remote_prof.cli.completion import remember_containers
 from remote_prof.cli.invocation import ConnectFlags, facts_query, select_hosts, ssh_options
@@ -36,7 +37,7 @@ def gather(
     """
     found = []
     for host in select_hosts(pattern, settings.values, flags):
-        query = facts_query(host, settings, cpu_window_s=cpu_window_s)
+        query = replace(facts_query(host, settings, cpu_window_s=cpu_window_s), compose=False)
         with connected(host, settings) as connection:
             state = gather_state(connection, query)
         for problem in engine_answers(state.facts, query.image):

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from remote_prof import console
 from remote_prof.errors import UsageError
 from remote_prof.records import Become, Host, Severity
-from remote_prof.settings import ResolvedSettings, Settings, load_settings
+from remote_prof.settings import PASSWORD_VARIABLE, ResolvedSettings, Settings, load_settings
 
 if TYPE_CHECKING:
     from remote_prof.host.gather import FactsQuery
     from remote_prof.host.target import TargetSpec
     from remote_prof.run.prepare import HostJob
     from remote_prof.transport import SshOptions
-
-_PASSWORD = "REMOTE_PROF_BECOME_PASSWORD"  # noqa: S105  the name of a variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def _apply(host: Host, settings: Settings, flags: ConnectFlags, password: str | 
 
 def _become_password(flags: ConnectFlags) -> str | None:
     if not flags.ask_become_pass:
-        return os.environ.get(_PASSWORD)
+        return os.environ.get(PASSWORD_VARIABLE)
     import getpass
 
     return getpass.getpass("sudo password: ", stream=None)

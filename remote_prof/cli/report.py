@@ -47,12 +47,15 @@ def report(
     directory = RunDirectory.find(run, results)
     manifest = directory.load_manifest()
     updated, analyses = remake(
-        directory, manifest, formats or manifest.request.formats, keep_offsets=offsets
+        directory,
+        manifest,
+        formats or manifest.request.formats,
+        keep_offsets=offsets or manifest.request.offsets,
     )
     if as_json:
         console.write(dump_manifest(updated).decode())
         return ExitCode.OK
-    if not any(analyses):
+    if not any(analysis and analysis.quality.got for analysis in analyses):
         raise NoSamplesError(
             f"run {updated.run_id} has no raw profile to make a report of",
             evidence="; ".join(f"{h.name}: {h.error or h.status}" for h in updated.hosts),

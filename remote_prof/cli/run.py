@@ -204,6 +204,8 @@ def _run(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
         )
     for result in outcome.results:
+        if result.containers:
+            remember_containers(result.record.name, result.containers)
         summary.show_problems(result, verbose=verbose)
         if not as_json:
             summary.show(result, outcome.directory, verbose=verbose)

@@ -8,6 +8,7 @@ import typer
 
 from remote_prof import console
 from remote_prof.cli import options
+from remote_prof.errors import UsageError
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -28,13 +29,17 @@ def _runs(
 ) -> None:
     if context.invoked_subcommand is None:
         list_(output, as_json)
+    elif output is not None or as_json:
+        raise UsageError(
+            "options of a subcommand come after it",
+            hint=f"remote-prof runs {context.invoked_subcommand} --help",
+        )
 
 
 @app.command("list", epilog=EXAMPLES)
 def list_(output: options.Results = None, as_json: options.AsJson = False) -> None:
     """List the runs, oldest first."""
     from remote_prof.cli.invocation import resolve_settings
-    from remote_prof.errors import UsageError
     from remote_prof.run.directory import list_runs
 
     results = resolve_settings({"results": output}).values.results
@@ -49,7 +54,12 @@ def list_(output: options.Results = None, as_json: options.AsJson = False) -> No
         samples = sum(host.quality.got for host in manifest.hosts if host.quality)
         rows.append((manifest.run_id, manifest.request.target, ", ".join(statuses), str(samples)))
         documents.append(
-            {"run": manifest.run_id, "target": manifest.request.target, "samples": samples}
+            {
+                "run": manifest.run_id,
+                "target": manifest.request.target,
+                "hosts": {host.name: host.status for host in manifest.hosts},
+                "samples": samples,
+            }
         )
     if as_json:
         console.write(json.dumps(documents, indent=2) + "\n")

@@ -53,8 +53,10 @@ class Engine(Protocol):
 
     name: str
 
-    def problems(self, request: ProfileRequest, facts: HostFacts, target: Target) -> list[Problem]:
-        """Return what speaks against running it there, all at once."""
+    def problems(
+        self, request: ProfileRequest, facts: HostFacts, target: Target | None
+    ) -> list[Problem]:
+        """Return what speaks against running it there; without a target, what the host says."""
 
     def plan(self, request: ProfileRequest, facts: HostFacts, target: Target) -> Sidecar:
         """Return the sidecar: exact and deterministic."""

@@ -58,7 +58,9 @@ class Bpftrace:
 
     name = "bpftrace"
 
-    def problems(self, request: ProfileRequest, facts: HostFacts, target: Target) -> list[Problem]:
+    def problems(
+        self, request: ProfileRequest, facts: HostFacts, target: Target | None
+    ) -> list[Problem]:
         """Return what speaks against bpftrace there."""
         found = []
         if facts.lockdown == "confidentiality" and not request.privileged:
@@ -79,13 +81,13 @@ class Bpftrace:
                     "use perf on that host",
                 )
             )
-        if not choose_filter(facts, target).complete and target.scope == "container":
+        if target is not None and not choose_filter(facts, target).complete:
             found.append(
                 Problem(
                     Severity.WARNING,
-                    "processes that start during the run are not sampled",
-                    "the host has neither unified control groups nor BTF: "
-                    f"the filter is a list of {len(target.processes)} pids",
+                    "processes that start during the run may not be sampled",
+                    f"the best filter that the host can evaluate is {choose_filter(facts, target)}",
+                    "start them before the run, or profile again when they run",
                 )
             )
         return found
@@ -134,11 +136,14 @@ def choose_filter(facts: HostFacts, target: Target) -> Filter:
     pids = " || ".join(f"pid == {process.pid}" for process in target.processes)
     if target.scope == "process":
         return Filter("by pid", pids)
-    if target.cgroup_ids:
+    # A container that makes control groups of its own can make another one during the run.
+    nested = len(target.cgroup_ids) > 1
+    own_namespace = target.container.pid_mode in _OWN_PID_MODES
+    if target.cgroup_ids and not (nested and facts.btf and own_namespace):
         ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
-        return Filter("by control group", ids)
+        return Filter("by control group", ids, complete=not nested)
     # With the host's pid namespace, or another container's, it would select too much.
-    if facts.btf and target.container.pid_mode in _OWN_PID_MODES:
+    if facts.btf and own_namespace:
         return Filter("by pid namespace", "", pid=target.container.pid)
     return Filter("by the pids of now", pids, complete=False)
 

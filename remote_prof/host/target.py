@@ -79,7 +79,12 @@ def resolve(spec: TargetSpec, state: HostState) -> Target:
         )
     chosen = _choose(spec, container, members)
     main = next((p for p in members if p.pid == container.pid), None)
-    ids = {state.cgroup_ids[p.cgroup] for p in members if p.cgroup in state.cgroup_ids}
+    # Older engines leave the unified hierarchy alone: there a process is in its daemon's group, or
+    # in the root's, and that id would take in others.
+    own = [p.cgroup for p in members if container.container_id in p.cgroup]
+    ids = {state.cgroup_ids[cgroup] for cgroup in own if cgroup in state.cgroup_ids}
+    if len(own) < len(members):
+        ids.clear()
     return Target(
         container=container,
         processes=chosen or members,
@@ -166,7 +171,8 @@ def _choose(
         found = tuple(p for p in members if _is_called(p, spec.process))
         asked = f"process {spec.process}"
     elif spec.scope == "process":
-        return tuple(p for p in members if p.pid == container.pid)
+        found = tuple(p for p in members if p.pid == container.pid)
+        asked = f"main process {container.pid}"
     else:
         return ()
     if found:

@@ -126,6 +126,11 @@ def _sudo(value: object) -> object:
     return {True: "always", False: "never"}[value] if isinstance(value, bool) else value
 
 
+def _method(value: object) -> object:
+    match = _PLUGIN.match(value) if isinstance(value, str) else None
+    return match["name"] if match else value
+
+
 def _connection(value: object) -> object:
     match = _PLUGIN.match(value) if isinstance(value, str) else None
     if match is None:
@@ -160,7 +165,9 @@ class HostVars(BaseModel):
         "ssh", description="'ssh' or 'local'"
     )
     become: bool | None = Field(None, description="'true' or 'false'")
-    become_method: _Word = Field("sudo", description="the name of a method, such as 'sudo'")
+    become_method: Annotated[Literal["sudo"], BeforeValidator(_method)] = Field(
+        "sudo", description="'sudo', the only method that is known here"
+    )
     become_user: _Word = Field("root", description="the name of a user")
     become_password: Annotated[str, BeforeValidator(_text)] | None = Field(
         None, repr=False, description="text, in quotes"

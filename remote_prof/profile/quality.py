@@ -81,7 +81,8 @@ def hints(profile: Profile, quality: Quality) -> list[Problem]:
         _unresolved(profile, quality),
         _truncated(profile, quality),
     )
-    return [problem for problem in found if problem is not None]
+    told = [Problem(Severity.WARNING, f"the profiler says: {note}") for note in profile.notes]
+    return [problem for problem in found if problem is not None] + told
 
 
 def _few(profile: Profile, quality: Quality) -> Problem | None:

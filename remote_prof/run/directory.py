@@ -6,12 +6,15 @@ import datetime as dt
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from remote_prof.errors import RemoteProfError, UsageError
 from remote_prof.run.manifest import Artifact, Manifest, dump_manifest, parse_manifest
 
+_LONGEST = 100  # characters of a name in a path; file systems take 255 bytes
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:-]")
 _MANIFEST = "run.json"
 
@@ -27,7 +30,7 @@ def safe_name(name: str) -> str:
 
     Different names stay different.
     """
-    safe = _UNSAFE.sub("_", name).lstrip(".") or "_"
+    safe = _UNSAFE.sub("_", name).lstrip(".")[:_LONGEST] or "_"
     if safe == name:
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -79,17 +82,19 @@ class RunDirectory:
     def host_directory(self, host: str, target: str) -> Path:
         """Return (and make) the directory of one target on one host."""
         path = self.path / "hosts" / safe_name(host) / safe_name(target)
-        path.mkdir(parents=True, exist_ok=True)
+        with _told(path):
+            path.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, path: Path, data: bytes, *, raw: bool) -> Artifact:
         """Write a file by atomic rename. A raw file is written once and then read-only."""
-        if raw and path.exists():
-            data = path.read_bytes()
-        else:
-            write_atomically(path, data)
-            if raw:
-                path.chmod(0o444)
+        with _told(path):
+            if raw and path.exists():
+                data = path.read_bytes()
+            else:
+                write_atomically(path, data)
+                if raw:
+                    path.chmod(0o444)
         relative = path.relative_to(self.path).as_posix()
         return Artifact(relative, len(data), hashlib.sha256(data).hexdigest(), raw)
 
@@ -106,6 +111,18 @@ class RunDirectory:
             raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
         manifest = parse_manifest(data, path)
         return replace(manifest, run_id=self.path.name)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RemoteProfError(
+            f"{path} cannot be written",
+            evidence=str(error),
+            hint="is there room, and may you write there? --output chooses another place",
+        ) from error
 
 
 def list_runs(results: Path) -> list[RunDirectory]:

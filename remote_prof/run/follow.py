@@ -164,6 +164,8 @@ class Follower:
             channel.write(b"fetched\n")
         elif mark == "@@failed":
             self.observed.failure = rest
+        elif mark == "@@remains":
+            self.observed.left.append(rest)
         elif mark == "@@left":
             self.observed.left.append(f"directory {rest}")
         elif mark == "@@clean":

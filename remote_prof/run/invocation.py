@@ -46,6 +46,8 @@ def run_jobs(
         request=jobs[0].request,
         hosts=(),
     )
+    # There before anything else: what a killed run left can be found and reported.
+    directory.write_manifest(manifest)
     done: list[HostResult] = []
     with interrupt.heard():
         for job in jobs:

@@ -14,10 +14,12 @@ from pathlib import Path
 from remote_prof.engines import Sidecar
 from remote_prof.errors import (
     InterruptedRunError,
+    LinkLostError,
     NoSamplesError,
     RemoteProfError,
     UnreachableError,
 )
+from remote_prof.host.containers import Container
 from remote_prof.host.target import Target
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
@@ -43,11 +45,15 @@ Watch = Callable[[str, str], None]  # told a host's name and the stage that it c
 
 @dataclass(slots=True)
 class HostResult:
-    """What came of a job. ``error`` is what ended it, None where it went to its end."""
+    """What came of a job. ``error`` is what ended it, None where it went to its end.
+
+    ``containers`` are those that the host had.
+    """
 
     record: HostRecord
     analysis: Analysis | None = None
     error: RemoteProfError | None = None
+    containers: tuple[Container, ...] = ()
 
 
 @dataclass(slots=True)
@@ -96,7 +102,8 @@ class _Run:
             self._connection.close()
         status = self._status(error)
         text = error.what if error else ""
-        return HostResult(self._record(status, text), self._analysis, error)
+        containers = self._prepared.state.containers if self._prepared else ()
+        return HostResult(self._record(status, text), self._analysis, error, containers)
 
     def _run(self) -> None:
         name = self._job.host.name
@@ -131,6 +138,10 @@ class _Run:
         self._deployed = True
         try:
             follower.run()
+        except LinkLostError:
+            # The profile may have arrived before; then it is shown, and the rest said.
+            if RAW_PROFILE not in self._observed.files:
+                raise
         finally:
             self._time_stages()
 
@@ -178,19 +189,22 @@ class _Run:
             self._warn("the sidecar did not end by itself and was stopped at its deadline")
         for what in seen.left:
             kind, _, name = what.partition(" ")
-            engine = self._prepared.state.facts.engine if self._prepared else None
-            command = f"{engine.name if engine else 'docker'} rm -f {name}"
+            remove = f"rm -rf {name}" if kind == "directory" else f"{self._engine()} rm -f {name}"
+            if name == "unknown":
+                remove = self._look()
             self._warn(
                 f"a {kind} is left on the host: {name}",
                 "it could not be removed",
-                f"on the host: {f'rm -rf {name}' if kind == 'directory' else command}",
+                f"on the host: {remove}",
             )
         if not seen.clean and not seen.left:
             self._warn(
                 "it is not known whether the host is clean",
                 seen.failure or "the connection ended before that was confirmed",
-                f"on the host: docker ps -a --filter label={LABEL}={self._job.run_id}",
+                f"on the host: {self._look()}",
             )
+        elif seen.failure:
+            self._warn(seen.failure, "what was sampled until then is kept")
         if seen.exit_code not in (0, None) and seen.sampling_at is not None:
             self._warn(f"the sidecar ended with exit code {seen.exit_code}", self._last_error())
 
@@ -204,8 +218,17 @@ class _Run:
             f"{self._job.host.name}: interrupted before the host was clean",
             evidence="the host ends the run by itself, and removes it and what was sampled"
             f" {KEEP_S // 60} minutes later",
-            hint=f"on the host: docker ps -a --filter label={LABEL}={self._job.run_id}",
+            hint=f"on the host: {self._look()}",
         )
+
+    def _engine(self) -> str:
+        """Return the words that call the engine on the host."""
+        state = self._prepared.state if self._prepared else None
+        engine = state.facts.engine.name if state and state.facts.engine else "docker"
+        return f"sudo {engine}" if state and state.become else engine
+
+    def _look(self) -> str:
+        return f"{self._engine()} ps -a --filter label={LABEL}={self._job.run_id}"
 
     def _sidecar_failed(self) -> RemoteProfError:
         code = self._observed.exit_code

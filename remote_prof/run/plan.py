@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.errors import PreflightError
-from remote_prof.host.facts import HostFacts
+from remote_prof.host.facts import EngineFacts, HostFacts
 from remote_prof.host.target import Target
 from remote_prof.templates import render
 from remote_prof.transport import Command
@@ -33,6 +33,7 @@ class LaunchPlan:
 
     run_id: str
     directory: str
+    engine_path: str
     files: Mapping[str, str]
     sidecar: Sidecar
     runner: str
@@ -60,7 +61,13 @@ class LaunchPlan:
         )
 
     def _follow_script(self, after_line: int) -> str:
-        return render("launcher/follow.sh.j2", directory=self.directory, after_line=after_line)
+        return render(
+            "launcher/follow.sh.j2",
+            directory=self.directory,
+            after_line=after_line,
+            engine_path=self.engine_path,
+            label=f"{LABEL}={self.run_id}",
+        )
 
 
 def make_plan(
@@ -86,14 +93,14 @@ def make_plan(
         "service": _SERVICE,
         "name": f"remote-prof-{run_id}",
         "labels": {LABEL: run_id},
+        "label": f"{LABEL}={run_id}",
+        "engine_path": facts.engine.path if facts.engine else "docker",
     }
     source, file = _cpu_source(facts, target)
     launcher = render(
         "launcher/launcher.sh.j2",
         **values,
         target_comment=_comment(target.name),
-        engine_path=facts.engine.path if facts.engine else "docker",
-        label=f"{LABEL}={run_id}",
         project=f"remote-prof-{run_id}",
         compose_command=compose,
         runner=chosen,
@@ -105,6 +112,7 @@ def make_plan(
         pids=[process.pid for process in target.processes],
         cpu_source=source,
         cpu_file=file,
+        pull_never=facts.engine is not None and _knows_pull(facts.engine),
     )
     compose_file = render(
         "compose/compose.yml.j2", **values, compose_v1=facts.compose.startswith("v1")
@@ -112,12 +120,18 @@ def make_plan(
     return LaunchPlan(
         run_id=run_id,
         directory=f"{_work_parent(facts)}/remote-prof-{run_id}",
+        engine_path=str(values["engine_path"]),
         files={"compose.yml": compose_file, "launcher.sh": launcher},
         sidecar=sidecar,
         runner=chosen,
         become=become,
         deadline_s=deadline_s,
     )
+
+
+def _knows_pull(engine: EngineFacts) -> bool:
+    # `docker run --pull` came with 20.10. That the image is there was checked before.
+    return engine.name == "podman" or engine.version_tuple >= (20, 10)
 
 
 def _choose_runner(runner: str, facts: HostFacts) -> tuple[str, str]:
@@ -149,9 +163,10 @@ def _cpu_source(facts: HostFacts, target: Target) -> tuple[str, str]:
     if target.scope == "process":
         return "processes", ""
     main = next((p for p in target.processes if p.pid == target.container.pid), None)
-    if main and main.cgroup.strip("/") and facts.cgroup_root:
+    container_id = target.container.container_id
+    if main and container_id in main.cgroup and facts.cgroup_root:
         return "cgroup", f"{facts.cgroup_root}{main.cgroup}/cpu.stat"
-    if main and main.cpuacct.strip("/"):
+    if main and container_id in main.cpuacct:
         return "cpuacct", f"/sys/fs/cgroup/cpuacct{main.cpuacct}/cpuacct.usage"
     return "processes", ""
 

@@ -72,10 +72,11 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
         except TargetError as error:
             # It goes first: it is what the user got wrong.
             problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
+    engine, request = find_engine(job.request.engine), profile_request(job.request)
+    problems += engine.problems(request, facts, target)
     if target is None:
         return Prepared(state, None, None, tuple(problems))
-    engine, request = find_engine(job.request.engine), profile_request(job.request)
-    problems += [*check_target(target), *engine.problems(request, facts, target)]
+    problems += check_target(target)
     prepared = Prepared(state, target, None, tuple(problems))
     if prepared.errors:
         return prepared

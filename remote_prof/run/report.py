@@ -140,7 +140,7 @@ def remake(
         path = directory.path / raw[0].path
         analysis = analyse(
             engine,
-            path.read_bytes(),
+            _read(path),
             profile_request(manifest.request),
             cpu_time_s=host.cpu_time_s,
             keep_offsets=keep_offsets,
@@ -153,6 +153,13 @@ def remake(
     updated = replace(manifest, hosts=tuple(hosts))
     directory.write_manifest(updated)
     return updated, tuple(analyses)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
 
 
 def convert_profiles(

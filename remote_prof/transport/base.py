@@ -20,7 +20,9 @@ BEGIN = b"@@begin"
 # input is left for the script. Lines before "#script" are dropped: sudo reads its password from
 # there only when it needs one.
 _SKIP = 'while IFS= read -r l && [ "$l" != "#script" ]; do :; done; '
-_RUN = 'eval "$(while IFS= read -r l && [ "$l" != "#end" ]; do printf "%s\\n" "$l"; done)"'
+# A script that did not arrive whole, because the link broke, is not run.
+_READ = 'while IFS= read -r l; do [ "$l" = "#end" ] && exit 0; printf "%s\\n" "$l"; done; exit 1'
+_RUN = f's=$({_READ}) && eval "$s"'
 # Whatever a noisy .bashrc prints comes before BEGIN.
 BOOTSTRAP = f"sh -c '{_SKIP}echo {BEGIN.decode()}; {_RUN}'"
 _BECOME_BOOTSTRAP = f"sh -c '{_SKIP}{_RUN}'"

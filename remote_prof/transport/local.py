@@ -11,6 +11,7 @@ import tempfile
 
 from remote_prof.errors import HostError
 from remote_prof.records import Host
+from remote_prof.settings import PASSWORD_VARIABLE
 from remote_prof.transport.base import BOOTSTRAP, Command, Result
 from remote_prof.transport.channel import BufferedChannel, run_to_end
 
@@ -30,6 +31,7 @@ class LocalChannel(BufferedChannel):
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 start_new_session=True,
+                env={k: v for k, v in os.environ.items() if k != PASSWORD_VARIABLE},
             )
         except OSError as error:
             self._errors.close()
@@ -61,7 +63,8 @@ class LocalChannel(BufferedChannel):
                     pipe.close()
         self._errors.close()
         try:
-            self._process.wait(timeout=5)
+            # What it has started for good is in a session of its own.
+            self._process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

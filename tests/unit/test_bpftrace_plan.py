@@ -39,13 +39,17 @@ def target(spec: TargetSpec | None = None, *, ids: tuple[int, ...] = (), mode: s
 
 
 def test_control_groups_are_the_best_filter() -> None:
-    chosen = choose_filter(FACTS, target(ids=(11, 12)))
-    assert chosen == Filter("by control group", "cgroup == 11 || cgroup == 12")
-    assert str(chosen) == "by control group: cgroup == 11 || cgroup == 12"
-    assert chosen.environment() == {
-        "TARGET_FILTER": "cgroup == 11 || cgroup == 12",
-        "TARGET_PID": "",
-    }
+    chosen = choose_filter(FACTS, target(ids=(11,)))
+    assert chosen == Filter("by control group", "cgroup == 11")
+    assert str(chosen) == "by control group: cgroup == 11"
+    assert chosen.environment() == {"TARGET_FILTER": "cgroup == 11", "TARGET_PID": ""}
+
+
+def test_a_container_with_control_groups_of_its_own_can_make_more() -> None:
+    assert choose_filter(FACTS, target(ids=(11, 12))).kind == "by pid namespace"
+    without_btf = choose_filter(replace(FACTS, btf=False), target(ids=(11, 12)))
+    several = "cgroup == 11 || cgroup == 12"
+    assert without_btf == Filter("by control group", several, complete=False)
 
 
 @pytest.mark.parametrize("mode", ["", "private"])
@@ -142,9 +146,9 @@ def test_processes_that_start_later_may_be_missed() -> None:
     (found,) = Bpftrace().problems(REQUEST, facts, target())
     assert (found.severity, found.what) == (
         Severity.WARNING,
-        "processes that start during the run are not sampled",
+        "processes that start during the run may not be sampled",
     )
-    assert "3 pids" in found.evidence
+    assert "by the pids of now: pid == 19361 || " in found.evidence
     assert Bpftrace().problems(REQUEST, facts, target(TargetSpec("api", pid=19402))) == []
 
 

@@ -262,7 +262,7 @@ def test_an_engine_that_refuses_is_told(plan: LaunchPlan, engine: FakeEngine) ->
 def test_what_is_left_is_told(plan: LaunchPlan, engine: FakeEngine) -> None:
     engine.behave("trap - EXIT; exit 0")
     (engine.state / "sticky").touch()
-    assert Followed(BreakingConnection(), plan).run().left == ["1a2b3c4d5e6f"]
+    assert Followed(BreakingConnection(), plan).run().left == ["container 1a2b3c4d5e6f"]
 
 
 def test_a_directory_that_is_there_already_is_refused(plan: LaunchPlan) -> None:
@@ -285,8 +285,22 @@ def test_a_launcher_that_dies_is_told(plan: LaunchPlan, engine: FakeEngine) -> N
     connection = BreakingConnection()
     followed = Followed(connection, plan)
     seen = followed.run()
-    assert seen.failure == "launcher"
+    assert seen.failure == "the launcher on the host ended before its time"
     assert seen.fetched  # what there was is here
+    assert seen.clean
+
+
+def test_what_a_dead_launcher_leaves_is_removed(plan: LaunchPlan, engine: FakeEngine) -> None:
+    engine.behave('trap - EXIT; kill -9 "$(cat launcher.pid)"; exit 1')
+    seen = Followed(BreakingConnection(), plan).run()
+    assert (seen.left, seen.clean) == ([], True)
+    assert not (engine.state / "running").exists()
+
+
+def test_what_a_dead_launcher_leaves_for_good_is_told(plan: LaunchPlan, engine: FakeEngine) -> None:
+    engine.behave('trap - EXIT; kill -9 "$(cat launcher.pid)"; exit 1')
+    (engine.state / "sticky").touch()
+    assert Followed(BreakingConnection(), plan).run().left == ["container 1a2b3c4d5e6f"]
 
 
 def test_a_directory_that_is_gone_is_told(plan: LaunchPlan) -> None:

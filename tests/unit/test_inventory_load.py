@@ -86,7 +86,7 @@ def test_everything_that_decides_how_a_host_is_reached(tmp_path: Path) -> None:
         tmp_path,
         "ansible_host: 10.0.0.1, ansible_port: '2222', ansible_user: 1000, "
         "ansible_ssh_private_key_file: ~/key, ansible_connection: ansible.builtin.ssh, "
-        "ansible_become: yes, ansible_become_user: op, ansible_become_method: doas, "
+        "ansible_become: yes, ansible_become_user: op, ansible_become_method: ansible.builtin.sudo, "
         "ansible_become_password: 's3cret', remote_prof_known_hosts: [kh, /kh]",
     )
     assert host == Host(
@@ -96,7 +96,7 @@ def test_everything_that_decides_how_a_host_is_reached(tmp_path: Path) -> None:
         user="1000",
         identity_files=(str(Path("~/key").expanduser()),),
         known_hosts_files=(str(tmp_path / "kh"), "/kh"),
-        become=Become(always=True, method="doas", user="op", password="s3cret"),
+        become=Become(always=True, method="sudo", user="op", password="s3cret"),
         groups=("ungrouped",),
         vars=host.vars,
     )
@@ -338,3 +338,10 @@ def test_many_hosts(tmp_path: Path) -> None:
     text = "all:\n  vars: {ansible_user: x}\n  hosts:\n    n[0001:5000]: {ansible_port: 22}\n"
     inventory = load(tmp_path, text)
     assert len(inventory.select("n*")) == 5000
+
+
+def test_a_become_method_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yml"
+    path.write_text("all:\n  hosts:\n    a: {ansible_become_method: 'su;id'}\n")
+    with pytest.raises(InventoryError, match=r"inventory.yml:3: ansible_become_method should be"):
+        load_inventory(path)

@@ -223,7 +223,7 @@ def test_what_cannot_be_removed_is_told(directory: Path, engine: FakeEngine) -> 
     engine.behave("trap - EXIT; exit 0")
     (engine.state / "sticky").touch()
     assert start(directory).wait(LONG_S) == 0
-    assert "left 1a2b3c4d5e6f" in progress(directory)
+    assert "left container 1a2b3c4d5e6f" in progress(directory)
 
 
 def test_detached_it_waits_until_everything_is_fetched(directory: Path) -> None:

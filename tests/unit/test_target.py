@@ -196,3 +196,10 @@ def test_a_spec_reads_as_it_was_asked() -> None:
     assert str(TargetSpec("api")) == "api"
     assert str(TargetSpec("api", labels=(("a", "b"),))) == "api, label a=b"
     assert str(TargetSpec(pid=7)) == "pid 7"
+
+
+@pytest.mark.parametrize("path", ["/", "/system.slice/containerd.service", "/user.slice/x"])
+def test_a_control_group_that_others_share_is_no_filter(path: str) -> None:
+    processes = tuple(replace(process, cgroup=path) for process in STATE.processes)
+    state = replace(STATE, processes=processes, cgroup_ids={path: 1})
+    assert find(state, container="api").cgroup_ids == ()

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -186,6 +187,14 @@ def test_a_command_that_does_not_end_in_time_is_an_error() -> None:
     with pytest.raises(HostError, match="did not end within"):
         channel.finish(0.1)
     channel.close()
+
+
+def test_a_script_that_did_not_arrive_whole_is_not_run(tmp_path: Path) -> None:
+    whole = Command("t", f"touch {tmp_path}/begun\ntouch {tmp_path}/ended").input(None)
+    cut = whole[: whole.index(b"\ntouch", 20) + 8]
+    done = subprocess.run(["sh", "-c", BOOTSTRAP], input=cut, capture_output=True, check=False)
+    assert done.returncode != 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def fake_sudo(directory: Path, *, reads_password: bool) -> Path:

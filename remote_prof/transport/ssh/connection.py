@@ -194,7 +194,10 @@ class _Remember(paramiko.MissingHostKeyPolicy):
     ) -> None:
         del client
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        before = self._file.read_bytes() if self._file.exists() else b""
         with self._file.open("a", encoding="utf-8") as out:
+            if before and not before.endswith(b"\n"):
+                out.write("\n")
             out.write(f"{hostname} {key.get_name()} {key.get_base64()}\n")
 
 
