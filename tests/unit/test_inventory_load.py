@@ -86,7 +86,8 @@ def test_everything_that_decides_how_a_host_is_reached(tmp_path: Path) -> None:
         tmp_path,
         "ansible_host: 10.0.0.1, ansible_port: '2222', ansible_user: 1000, "
         "ansible_ssh_private_key_file: ~/key, ansible_connection: ansible.builtin.ssh, "
-        "ansible_become: yes, ansible_become_user: op, ansible_become_method: ansible.builtin.sudo, "
+        "ansible_become: yes, ansible_become_user: op, "
+        "ansible_become_method: ansible.builtin.sudo, "
         "ansible_become_password: 's3cret', remote_prof_known_hosts: [kh, /kh]",
     )
     assert host == Host(
