@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -28,16 +29,16 @@ def lab() -> Iterator[Lab]:
         try:
             yield Lab.load(existing)
         except LabError as error:
-            _give_up([str(error)])
+            give_up([str(error)])
         return
     lacking = machine.missing()
     if lacking:
-        _give_up(lacking)
+        give_up(lacking)
     directory = cache_dir() / "lab" / f"test-{os.getpid()}"
     try:
         done = run_lab("up", "--dir", str(directory))
         if done.returncode:
-            _give_up(done.stderr.strip().splitlines()[-1:])
+            give_up(done.stderr.strip().splitlines()[-1:])
         yield Lab.load(directory)
     finally:
         run_lab("down", "--dir", str(directory))
@@ -95,10 +96,10 @@ def ssh(host: LabHost, user: str, command: str) -> subprocess.CompletedProcess[s
 
 
 def _of_suite(lab: Lab, suite: str) -> LabHost:
-    for found in lab.hosts.values():
-        if found.spec.suite == suite:
-            return found
-    pytest.skip(f"this lab has no host of {suite}")
+    found = [host for host in lab.hosts.values() if host.spec.suite == suite]
+    if not found:
+        give_up([f"it has no host of {suite}"])
+    return found[0]
 
 
 def _existing() -> Path | None:
@@ -109,8 +110,9 @@ def _existing() -> Path | None:
     return Path(directory) if directory else None
 
 
-def _give_up(reasons: list[str]) -> None:
-    text = "no lab: " + "; ".join(reasons)
+def give_up(reasons: list[str]) -> NoReturn:
+    """Say what is missing: a skipped test on somebody's machine, a failed one with CI=true."""
+    text = "the lab cannot be had: " + "; ".join(reasons)
     if os.environ.get("CI") == "true":
         pytest.fail(text, pytrace=False)
     pytest.skip(text)

@@ -17,6 +17,7 @@ import pytest
 
 from remote_prof.run.manifest import parse_manifest
 
+from .conftest import give_up
 from .model import SIDECAR_IMAGE, Lab, LabHost
 from .targets import API_SHARES
 from .tool import SAMPLING, Done, Stock, Tool, share, working
@@ -75,7 +76,7 @@ def captured(
     like = (case.suite, case.cgroup)
     hosts = [h for h in lab.hosts.values() if (h.spec.suite, h.spec.cgroup) == like]
     if not hosts:
-        pytest.skip(f"this lab has no host with {like}")
+        give_up([f"it has no host with {like}"])
     host, stock = hosts[0], Stock()
     tool = Tool(lab, tmp_path_factory.mktemp(request.param))
     stock.take(host)
