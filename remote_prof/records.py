@@ -33,7 +33,8 @@ class Problem:
 class Become:
     """How to get the rights to use the engine where the login has none.
 
-    ``always``: the inventory or the flags ask for it; otherwise it is the last resort.
+    ``always``: the inventory or the flags ask for it; otherwise it is the last resort. ``method``
+    is sudo, su or doas.
     """
 
     always: bool = False
@@ -48,6 +49,7 @@ class Host:
 
     ``address`` is what is connected to (or looked up in ssh_config), ``port`` and ``user`` are
     None where ssh_config or the defaults decide. ``connection`` is ``ssh`` or ``local``.
+    ``jump`` is what ``ProxyJump`` would say, ``none`` for no jump; None leaves it to ssh_config.
     ``vars`` are the merged variables of the host and its groups.
     """
 
@@ -58,6 +60,9 @@ class Host:
     connection: str = "ssh"
     identity_files: tuple[str, ...] = ()
     known_hosts_files: tuple[str, ...] = ()
+    jump: str | None = None
+    password: str | None = field(default=None, repr=False)
+    key_passphrase: str | None = field(default=None, repr=False)
     become: Become | None = None
     groups: tuple[str, ...] = ()
     vars: Mapping[str, Any] = field(default_factory=dict)
