@@ -11,7 +11,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from remote_prof import __version__, console
-from remote_prof.cli import config, convert, doctor, hosts, ps, report, run, runs
+from remote_prof.cli import clean, config, convert, doctor, fetch, hosts, ps, report, run, runs
 from remote_prof.errors import ExitCode, RemoteProfError
 
 _EPILOG = """
@@ -71,6 +71,8 @@ def _options(
 
 
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("fetch", epilog=fetch.EXAMPLES)(fetch.fetch)
+app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 app.command("ps", epilog=ps.EXAMPLES)(ps.ps)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("hosts", epilog=hosts.EXAMPLES)(hosts.hosts)

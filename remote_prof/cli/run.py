@@ -10,12 +10,13 @@ import typer
 
 from remote_prof import console
 from remote_prof.cli import options
-from remote_prof.cli.completion import remember_containers
-from remote_prof.errors import ExitCode
+from remote_prof.cli.completion import complete_run, remember_containers
+from remote_prof.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host
+    from remote_prof.run.invocation import Outcome
     from remote_prof.settings import ResolvedSettings
 
 EXAMPLES = """
@@ -33,6 +34,8 @@ $ remote-prof run -H prod-3 -C api --dry-run
 
 $ remote-prof run -H prod-3 -C api --json | jq .hosts[0].quality
 
+$ remote-prof run --resume last
+
 Ctrl-C ends the sampling early and keeps what was sampled; a second Ctrl-C leaves at once, and \
 the host cleans itself.
 """
@@ -41,8 +44,9 @@ _WHAT = "What to sample"
 _RESULT = "What comes out"
 
 
+@options.connects
 def run(
-    host: options.HostPattern,
+    host: options.AnyHostPattern = None,
     container: options.Container = None,
     label: options.Labels = None,
     inventory: options.Inventory = None,
@@ -104,6 +108,7 @@ def run(
         typer.Option("--privileged", help="Run the sidecar privileged, where nothing less works."),
     ] = False,
     output: options.Results = None,
+    max_artifact_size: options.MaxArtifactSize = None,
     formats: Annotated[
         list[str] | None,
         typer.Option(
@@ -118,18 +123,21 @@ def run(
     open_graph: Annotated[
         bool, typer.Option("--open", help="Open the flame graph.", rich_help_panel=_RESULT)
     ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Go on with an earlier run: follow, fetch, clean, begin the rest.",
+            autocompletion=complete_run,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Read the host, print the plan, and change nothing."),
     ] = False,
-    connection: options.Connection = None,
-    user: options.User = None,
-    port: options.Port = None,
-    identity: options.Identity = None,
-    connect_timeout: options.ConnectTimeout = None,
-    host_key_checking: options.HostKeyChecking = None,
-    ask_become_pass: options.AskBecomePass = False,
     verbose: options.Verbose = 0,
+    *,
+    flags: options.ConnectFlags,
 ) -> int:
     """Profile a container and draw its flame graph.
 
@@ -137,15 +145,11 @@ def run(
     meantime, and leaves the host as it was.
     """
     from remote_prof.cli.invocation import (
-        ConnectFlags,
         resolve_settings,
         select_hosts,
         target_spec,
     )
 
-    flags = ConnectFlags(
-        connection, user, port, identity, connect_timeout, host_key_checking, ask_become_pass
-    )
     settings = resolve_settings(
         flags.settings()
         | {
@@ -159,8 +163,22 @@ def run(
             "results": output,
             "formats": tuple(formats) if formats else None,
             "privileged": privileged or None,
+            "max_artifact_size": max_artifact_size,
         }
     )
+    if resume is not None:
+        asked = (host, container, label, pid, container_pid, process, duration, frequency, stacks)
+        return _resume(
+            resume,
+            settings,
+            flags,
+            refused=dry_run or any(word is not None for word in (*asked, scope, image, runner)),
+            as_json=as_json,
+            open_graph=open_graph,
+            verbose=verbose,
+        )
+    if host is None:
+        raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
     spec = target_spec(
         container=container,
         labels=label,
@@ -193,16 +211,53 @@ def _run(
     open_graph: bool,
     verbose: int,
 ) -> int:
-    from remote_prof.cli import summary
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.run.invocation import run_jobs
-    from remote_prof.run.manifest import dump_manifest
 
     jobs = make_jobs(hosts, spec, settings, offsets=offsets)
     with console.progress(settings.values.duration_s) as watch:
         outcome = run_jobs(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
         )
+    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+
+
+def _resume(
+    name: str,
+    settings: ResolvedSettings,
+    flags: options.ConnectFlags,
+    *,
+    refused: bool,
+    as_json: bool,
+    open_graph: bool,
+    verbose: int,
+) -> int:
+    from remote_prof.cli.invocation import resumed_jobs
+    from remote_prof.run.directory import RunDirectory
+    from remote_prof.run.invocation import resume_jobs, unfinished
+
+    if refused:
+        raise UsageError(
+            "--resume goes on with what was asked then",
+            hint="leave away what says which target, and how; or begin a run anew, without it",
+        )
+    directory = RunDirectory.find(name, settings.values.results)
+    jobs = unfinished(resumed_jobs(directory, settings, flags), directory)
+    if not jobs:
+        console.note(f"run {directory.path.name} is finished: every host has a result")
+        return ExitCode.OK
+    with console.progress(jobs[0].request.duration_s) as watch:
+        outcome = resume_jobs(jobs, directory, watch)
+    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+
+
+def finish(
+    outcome: Outcome, *, as_json: bool, open_graph: bool = False, verbose: int = 0
+) -> ExitCode:
+    """Print what came of a run, and return its exit code."""
+    from remote_prof.cli import summary
+    from remote_prof.run.manifest import dump_manifest
+
     for result in outcome.results:
         if result.containers:
             remember_containers(result.record.name, result.containers)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from remote_prof.run.manifest import Artifact, Manifest, dump_manifest, parse_ma
 
 _LONGEST = 100  # characters of a name in a path; file systems take 255 bytes
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:-]")
+# Capitals are not among them: there are file systems that do not tell them from small letters.
+_SAFE = re.compile(rf"(?!\.)[a-z0-9_.@:-]{{1,{_LONGEST}}}(?<!-[0-9a-f]{{16}})")
 _MANIFEST = "run.json"
 
 
@@ -28,13 +32,14 @@ def new_run_id(now: dt.datetime | None = None) -> str:
 def safe_name(name: str) -> str:
     """Return a name as one component of a path, whatever a host called it.
 
-    Different names stay different.
+    Different names stay different: what is not plain gets a digest, and what looks as if it had
+    one already is not plain.
     """
+    if _SAFE.fullmatch(name):
+        return name
     safe = _UNSAFE.sub("_", name).lstrip(".")[:_LONGEST] or "_"
-    if safe == name:
-        return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{safe}-{digest[:8]}"
+    return f"{safe}-{digest[:16]}"
 
 
 class RunDirectory:
@@ -79,16 +84,39 @@ class RunDirectory:
             hint="list them with: remote-prof runs",
         )
 
+    def inside(self, relative: str) -> Path:
+        """Return the path of a file that ``run.json`` names.
+
+        The run may be somebody else's. Raises UsageError where the path leads out of it, be it by
+        ``..`` or by a symbolic link, or is no file.
+        """
+        path = self.path / relative
+        try:
+            stays = path.resolve().is_relative_to(self.path.resolve()) and path.is_file()
+        except (OSError, ValueError, RuntimeError):
+            stays = False
+        if not stays or ".." in path.parts[len(self.path.parts) :]:
+            raise UsageError(
+                f"{relative!r} is no file of the run {self.path.name}",
+                evidence=f"{self.path / _MANIFEST} names it",
+                hint="the run is not as remote-prof wrote it: do not trust it",
+            )
+        return path
+
+    def host_path(self, host: str) -> Path:
+        """Return the directory of one host, which may not be there."""
+        return self.path / "hosts" / safe_name(host)
+
     def host_directory(self, host: str, target: str) -> Path:
         """Return (and make) the directory of one target on one host."""
-        path = self.path / "hosts" / safe_name(host) / safe_name(target)
-        with _told(path):
+        path = self.host_path(host) / safe_name(target)
+        with told(path):
             path.mkdir(parents=True, exist_ok=True)
         return path
 
     def write(self, path: Path, data: bytes, *, raw: bool) -> Artifact:
         """Write a file by atomic rename. A raw file is written once and then read-only."""
-        with _told(path):
+        with told(path):
             if raw and path.exists():
                 data = path.read_bytes()
             else:
@@ -97,6 +125,33 @@ class RunDirectory:
                     path.chmod(0o444)
         relative = path.relative_to(self.path).as_posix()
         return Artifact(relative, len(data), hashlib.sha256(data).hexdigest(), raw)
+
+    def note(self, path: Path) -> Artifact:
+        """Return the entry of a raw file that is there already. Raises RemoteProfError."""
+        with told(path), path.open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+            size = data.tell()
+        return Artifact(path.relative_to(self.path).as_posix(), size, digest, raw=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from working on this run. Raises UsageError where one does."""
+        with told(self.path):
+            fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another remote-prof is at work on run {self.path.name}",
+                evidence=f"{self.path} is locked",
+                hint="wait until it has ended",
+            ) from None
+        except OSError:
+            pass  # a file system without locks: nothing can be said
+        try:
+            yield
+        finally:
+            os.close(fd)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write ``run.json``."""
@@ -114,7 +169,8 @@ class RunDirectory:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a local file into one sentence. Raises RemoteProfError."""
     try:
         yield
     except OSError as error:

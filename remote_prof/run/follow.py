@@ -6,26 +6,24 @@ A link that breaks is opened again, and the following goes on where it was.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from remote_prof.errors import HostError, LinkLostError, UnreachableError
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.plan import LaunchPlan
-from remote_prof.transport import Channel, Connection
+from remote_prof.run.receive import Receiver
+from remote_prof.transport import Channel, Command, Connection
 
 _POLL_S = 0.2
 _SILENCE_S = 60.0
-_RECONNECTS = 4
-MAX_ARTIFACT_BYTES = 1 << 30
-# What a host may send: its word becomes a file's name here.
-_ARTIFACTS = frozenset({"profile.txt", "sidecar.err", "launcher.log"})
-_HEADER = re.compile(r"(\S+) (gzip|plain) ([0-9]{1,18}) (\S+) (.+)", re.ASCII)
+# How long a link may stay away before it is given up; what the host holds can be fetched later.
+_PATIENCE_S = 60.0
+_LONGEST_PAUSE_S = 8.0
 
 
 class CpuReading(NamedTuple):
@@ -37,29 +35,40 @@ class CpuReading(NamedTuple):
 
 @dataclass(slots=True)
 class Observed:
-    """What came from a host so far. Files are as they were on the host, by name.
+    """What came from a host so far. ``files`` are as they were on the host, by name.
 
+    ``began_at_s`` and ``ended_at_s`` are when the sampling did, in seconds since the host's boot.
     ``cpu_before`` and ``cpu_after`` are readings of the CPU time that the target had used, None
-    where the host could not tell. ``exit_code`` is the sidecar's.
+    where the host could not tell. ``exit_code`` is the sidecar's. ``stuck``: the host goes on
+    trying to remove what it could not.
     """
 
     lines: int = 0
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     cpu_before: CpuReading | None = None
     cpu_after: CpuReading | None = None
-    sampling_at: float | None = None
-    sampled_at: float | None = None
+    began_at_s: float | None = None
+    ended_at_s: float | None = None
     exit_code: int | None = None
     target_gone: bool = False
     late: bool = False
+    disk_full: bool = False
+    cut: bool = False
     left: list[str] = field(default_factory=list)
     failure: str = ""
-    clean: bool = False
     fetched: bool = False
+    clean: bool = False
+    gone: bool = False
+    stuck: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the host holds nothing more that could be fetched."""
+        return self.clean or self.gone or (self.fetched and self.stuck)
 
 
 Watch = Callable[[str], None]  # told the name of each stage as it begins
-Keep = Callable[[str, bytes], None]  # told each artifact as it arrives
+Keep = Callable[[str, Path], None]  # told each artifact when it has arrived
 
 
 class Follower:
@@ -70,6 +79,7 @@ class Follower:
         connection: Connection,
         plan: LaunchPlan,
         interrupt: Interrupt,
+        receiver: Receiver,
         *,
         watch: Watch,
         keep: Keep,
@@ -77,46 +87,66 @@ class Follower:
         self._connection = connection
         self._plan = plan
         self._interrupt = interrupt
+        self._receiver = receiver
         self._watch = watch
         self._keep = keep
         self._stopping = False
+        self._alive_at = time.monotonic()
         self.observed = Observed()
 
-    def run(self) -> Observed:
-        """Deploy, follow, fetch, acknowledge. Raises HostError, LinkLostError."""
-        command = self._plan.deploy_command()
-        for attempt in range(_RECONNECTS + 1):
+    def run(self, *, deploy: bool) -> Observed:
+        """Follow, fetch, acknowledge; ``deploy`` puts the files there and starts it all first.
+
+        Raises HostError, LinkLostError.
+        """
+        pause_s = 0.5
+        self._alive_at = time.monotonic()
+        while True:
             try:
-                if attempt:
-                    self._reconnect(attempt)
-                    command = self._plan.follow_command(self.observed.lines)
-                self._follow(self._connection.stream(command))
+                self._follow(self._connection.stream(self._command(deploy=deploy)))
             except LinkLostError as error:
-                if attempt == _RECONNECTS:
+                if time.monotonic() - self._alive_at > _PATIENCE_S:
                     raise self._given_up(error) from error
+                if time.monotonic() - self._alive_at < 1.0:
+                    pause_s = 0.5
                 self._watch("reconnecting")
+                pause_s = self._reconnect(pause_s)
             else:
+                if self.observed.fetched:
+                    self._receiver.discard_parts()
                 return self.observed
-        return self.observed
 
-    def _reconnect(self, attempt: int) -> None:
-        time.sleep(min(10.0, 0.5 * 2**attempt))
-        self._connection.close()
-        try:
-            self._connection.open()
-        except UnreachableError as error:
-            raise LinkLostError(error.what, evidence=error.evidence) from error
+    def _command(self, *, deploy: bool) -> Command:
+        parts = self._receiver.parts()
+        # What has begun is never started again; a host that has said nothing may have heard
+        # nothing: deploying twice starts it once.
+        if deploy and not self.observed.lines:
+            return self._plan.deploy_command(parts)
+        return self._plan.follow_command(self.observed.lines, parts)
 
-    def _given_up(self, error: LinkLostError) -> LinkLostError:
+    def _reconnect(self, pause_s: float) -> float:
+        """Open the link again, with pauses that grow; return the next one."""
+        while True:
+            time.sleep(pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+            self._connection.close()
+            try:
+                self._connection.open()
+            except UnreachableError as error:
+                if time.monotonic() - self._alive_at > _PATIENCE_S:
+                    raise self._given_up(error) from error
+            else:
+                return pause_s
+
+    def _given_up(self, error: UnreachableError) -> LinkLostError:
         return LinkLostError(
-            f"{self._connection.host.name}: the connection broke and did not come back",
+            f"{self._connection.host.name}: the connection broke and did not come back"
+            f" for {_PATIENCE_S:.0f} s",
             evidence=error.evidence or error.what,
-            hint=f"the host ends the run by itself and keeps {self._plan.directory} for a while",
         )
 
     def _follow(self, channel: Channel) -> None:
         try:
-            quiet_since = time.monotonic()
             while True:
                 try:
                     line = channel.read_line(_POLL_S)
@@ -126,21 +156,24 @@ class Follower:
                 if self._interrupt.requested and self.observed.lines and not self._stopping:
                     self._stop()
                 if line is not None:
-                    quiet_since = time.monotonic()
+                    self._alive_at = time.monotonic()
                     if self._take(line.decode("utf-8", "replace"), channel):
                         break
-                elif time.monotonic() - quiet_since > self._plan.deadline_s + _SILENCE_S:
-                    raise LinkLostError("the host has said nothing for too long")
+                elif time.monotonic() - self._alive_at > self._plan.deadline_s + _SILENCE_S:
+                    raise HostError("the host has said nothing for too long")
             result = channel.finish(_SILENCE_S)
         finally:
             channel.close()
-        if result.exit_code != 0 and not self.observed.fetched:
-            said = result.stderr.decode("utf-8", "replace").strip()
-            raise HostError(
-                f"{self._connection.host.name}: the run could not be started",
-                evidence=f"{self.observed.failure} {said[-300:]}".strip(),
-                hint="-v shows more; remote-prof doctor looks for causes",
-            )
+        if self.observed.over:
+            return
+        said = result.stderr.decode("utf-8", "replace").strip()
+        raise HostError(
+            f"{self._connection.host.name}: the run could not be "
+            + ("followed to its end" if self.observed.lines else "started"),
+            evidence=f"{self.observed.failure} {said[-300:]}".strip()
+            or f"exit code {result.exit_code}",
+            hint="-v shows more; remote-prof doctor looks for causes",
+        )
 
     def _stop(self) -> None:
         self._watch("stopping")
@@ -151,84 +184,63 @@ class Follower:
     def _take(self, line: str, channel: Channel) -> bool:
         """Take one line; return whether it was the last."""
         mark, _, rest = line.partition(" ")
+        seen = self.observed
         if mark == "@@progress":
-            self.observed.lines += 1
+            seen.lines += 1
             self._progress(rest)
         elif mark == "@@artifact":
-            name, data = receive(rest, channel)
-            self.observed.files[name] = data
-            self._keep(name, data)
+            name, path = self._receiver.receive(rest, channel)
+            self._alive_at = time.monotonic()
+            seen.files[name] = path
+            self._keep(name, path)
         elif mark == "@@sent":
-            self.observed.fetched = True
+            seen.fetched = True
             self._watch("cleaning")
             channel.write(b"fetched\n")
         elif mark == "@@failed":
-            self.observed.failure = rest
+            seen.failure = rest
         elif mark == "@@remains":
-            self.observed.left.append(rest)
+            seen.left.append(rest)
         elif mark == "@@left":
-            self.observed.left.append(f"directory {rest}")
-        elif mark == "@@clean":
-            self.observed.clean = True
-        elif mark == "@@gone" and self.observed.fetched:
-            self.observed.clean = True  # the link broke after the acknowledgement
-        elif mark == "@@gone":
-            self.observed.failure = "the run's directory is gone from the host"
-        return mark in ("@@clean", "@@left", "@@gone")
+            seen.left.append(f"directory {rest}")
+        seen.clean = seen.clean or mark in ("@@clean", "@@left")
+        seen.stuck = seen.stuck or mark == "@@stuck"
+        if mark == "@@gone":
+            # After the acknowledgement it is what was hoped for.
+            seen.clean, seen.gone = seen.fetched, True
+        return mark in ("@@clean", "@@left", "@@stuck", "@@gone")
 
     def _progress(self, text: str) -> None:
         stage, _, value = text.partition(" ")
         seen = self.observed
         if stage == "sampling":
-            seen.cpu_before, seen.sampling_at = _reading(value), time.monotonic()
+            seen.began_at_s, seen.cpu_before = _reading(value)
         elif stage in ("sampled", "ended"):
-            seen.cpu_after, seen.sampled_at = _reading(value), time.monotonic()
+            seen.ended_at_s, seen.cpu_after = _reading(value)
         elif stage == "gone":
             seen.target_gone = True
         elif stage == "late":
             seen.late = True
+        elif stage == "full":
+            seen.disk_full = True
+        elif stage == "cut":
+            seen.cut = True
         elif stage == "left":
             seen.left.append(value)
         elif stage == "done":
-            seen.exit_code = _number(value)
-        self._watch(stage)
+            seen.exit_code = int(value) if re.fullmatch("[0-9]{1,9}", value) else None
+        if stage:
+            self._watch(stage)
 
 
-def receive(header: str, channel: Channel) -> tuple[str, bytes]:
-    """Read one artifact: its header, its bytes, its checksum.
+def _reading(text: str) -> tuple[float | None, CpuReading | None]:
+    """Parse ``254275 81639795 254270``: now, the CPU time in microseconds, when that was read.
 
-    The header is ``name encoding size algorithm checksum``; the size and checksum are of what is
-    sent. Raises HostError when it is damaged, too large, or none that a run has.
+    Times are hundredths of a second since the boot; the last two are missing where they could not
+    be read.
     """
-    found = _HEADER.fullmatch(header)
-    if found is None or found[1] not in _ARTIFACTS:
-        raise HostError("the host sends what was not asked for", evidence=repr(header[:100]))
-    name, encoding, size_text, algorithm, checksum = found.groups()
-    size = int(size_text)
-    if size > MAX_ARTIFACT_BYTES:
-        raise HostError(f"{name} on the host is {size} bytes: too large to fetch")
-    data = channel.read_exactly(size, _SILENCE_S)
-    channel.read_line(_SILENCE_S)
-    if algorithm == "sha256" and hashlib.sha256(data).hexdigest() != checksum:
-        raise HostError(f"{name} arrived damaged: its checksum is not the host's")
-    if encoding == "gzip":
-        unpacker = zlib.decompressobj(wbits=31)
-        try:
-            data = unpacker.decompress(data, MAX_ARTIFACT_BYTES)
-        except zlib.error as error:
-            raise HostError(f"{name} arrived damaged", evidence=str(error)) from error
-        if unpacker.unconsumed_tail:
-            raise HostError(f"{name} unpacks to more than {MAX_ARTIFACT_BYTES} bytes")
-        if not unpacker.eof:
-            raise HostError(f"{name} arrived damaged: it ends too early")
-    return name, data
-
-
-def _reading(text: str) -> CpuReading | None:
-    # "81639795 254270": microseconds, and hundredths of a second since the boot
-    found = re.fullmatch(r"(\d{1,18}) (\d{1,18})", text)
-    return CpuReading(int(found[1]) / 1e6, int(found[2]) / 100) if found else None
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.strip().isdigit() else None
+    found = re.fullmatch(r"([0-9]{1,18})(?: ([0-9]{1,18}) ([0-9]{1,18}))? ?", text)
+    if found is None:
+        return None, None
+    cpu = CpuReading(int(found[2]) / 1e6, int(found[3]) / 100) if found[2] else None
+    return int(found[1]) / 100, cpu

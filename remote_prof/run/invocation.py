@@ -12,7 +12,8 @@ from remote_prof.errors import ExitCode
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import HostResult, Watch, run_job
-from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
+from remote_prof.run.launch import find_launch, write_jobs
+from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
 from remote_prof.run.prepare import HostJob
 
 
@@ -35,7 +36,6 @@ def run_jobs(
     like any other end of a job; the hosts then clean themselves.
     """
     directory = RunDirectory.create(results, jobs[0].run_id)
-    interrupt = Interrupt()
     manifest = Manifest(
         version=MANIFEST_VERSION,
         run_id=jobs[0].run_id,
@@ -46,20 +46,61 @@ def run_jobs(
         request=jobs[0].request,
         hosts=(),
     )
-    # There before anything else: what a killed run left can be found and reported.
+    # There before anything else: what a killed run left can be found and gone on with.
     directory.write_manifest(manifest)
+    write_jobs(directory, jobs)
+    return _work_off(jobs, directory, manifest, watch)
+
+
+def resume_jobs(jobs: Sequence[HostJob], directory: RunDirectory, watch: Watch) -> Outcome:
+    """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
+
+    Raises RemoteProfError where the results cannot be written, UsageError where another process
+    is at work on the run.
+    """
+    return _work_off(jobs, directory, directory.load_manifest(), watch)
+
+
+def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
+    """Return the jobs of a run that have no result yet, or of which a host may hold something."""
+    done = {
+        record.name
+        for record in directory.load_manifest().hosts
+        if record.status in (Status.OK, Status.NO_SAMPLES, Status.INTERRUPTED)
+    }
+    return [job for job in jobs if job.host.name not in done or is_held(job, directory)]
+
+
+def is_held(job: HostJob, directory: RunDirectory) -> bool:
+    """Say whether a host may hold something of a job."""
+    return find_launch(directory, job.host) is not None
+
+
+def _work_off(
+    jobs: Sequence[HostJob], directory: RunDirectory, manifest: Manifest, watch: Watch
+) -> Outcome:
+    interrupt = Interrupt()
     done: list[HostResult] = []
-    with interrupt.heard():
+    with directory.locked(), interrupt.heard():
         for job in jobs:
-            done.append(run_job(replace(job, directory=directory.path), interrupt, watch))
+            result = run_job(replace(job, directory=directory.path), interrupt, watch)
+            done.append(result)
             manifest = replace(
-                manifest, finished_at=_now(), hosts=tuple(result.record for result in done)
+                manifest, finished_at=_now(), hosts=_with(manifest.hosts, result.record)
             )
             directory.write_manifest(manifest)
             if interrupt.requested:
                 break
     code = exit_code(done, interrupted=interrupt.requested)
     return Outcome(directory, manifest, tuple(done), code)
+
+
+def _with(records: Sequence[HostRecord], new: HostRecord) -> tuple[HostRecord, ...]:
+    """Return the records with one more, in place of an earlier one of that host."""
+    names = [record.name for record in records]
+    if new.name not in names:
+        return (*records, new)
+    return tuple(new if record.name == new.name else record for record in records)
 
 
 def exit_code(results: Sequence[HostResult], *, interrupted: bool) -> ExitCode:

@@ -8,10 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remote_prof.engines import Sidecar
 from remote_prof.errors import (
     InterruptedRunError,
     LinkLostError,
@@ -21,13 +20,16 @@ from remote_prof.errors import (
 )
 from remote_prof.host.containers import Container
 from remote_prof.host.target import Target
-from remote_prof.records import Problem, Severity
+from remote_prof.records import Problem
+from remote_prof.run import tell
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
-from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
+from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
+from remote_prof.run.receive import Receiver
 from remote_prof.run.report import (
     RAW_PROFILE,
     Analysis,
@@ -70,7 +72,10 @@ class _Clock:
 
 
 def run_job(job: HostJob, interrupt: Interrupt, watch: Watch) -> HostResult:
-    """Profile one target on one host. Never raises a RemoteProfError: it is in the result."""
+    """Profile one target on one host. Never raises a RemoteProfError: it is in the result.
+
+    Where an earlier process put the run on the host already, it is gone on with.
+    """
     return _Run(job, interrupt, watch).result()
 
 
@@ -83,11 +88,14 @@ class _Run:
         self._directory = RunDirectory(job.directory)
         self._clock = _Clock()
         self._artifacts: list[Artifact] = []
-        self._prepared: Prepared | None = None
+        self._record = HostRecord(job.host.name, job.host.address, Status.FAILED)
+        self._containers: tuple[Container, ...] = ()
+        # What is, or may be, on the host; and where that is noted here.
+        self._plan: LaunchPlan | None = None
+        self._where: Path | None = None
         self._observed = Observed()
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
-        self._deployed = False
         self._connection = connect(job.host, job.ssh)
 
     def result(self) -> HostResult:
@@ -97,72 +105,102 @@ class _Run:
         except RemoteProfError as raised:
             error = raised
         except KeyboardInterrupt:
-            error = self._left_at_once()
+            error = tell.left_at_once(self._job.host, self._plan if self._holds() else None)
         finally:
             self._connection.close()
-        status = self._status(error)
-        text = error.what if error else ""
-        containers = self._prepared.state.containers if self._prepared else ()
-        return HostResult(self._record(status, text), self._analysis, error, containers)
+        if self._plan and self._where and not self._holds():
+            forget_launch(self._where)
+        elif self._plan and error and not isinstance(error, InterruptedRunError):
+            error = tell.still_held(error, self._plan)
+        record = self._final_record(error)
+        return HostResult(record, self._analysis, error, self._containers)
+
+    def _holds(self) -> bool:
+        """Whether the host may hold something of the run."""
+        return self._plan is not None and not self._observed.over
 
     def _run(self) -> None:
         name = self._job.host.name
         # While the host answers there is time for what the plan will need.
         threading.Thread(target=preload, daemon=True).start()
         self._watch(name, "connecting")
+        found = find_launch(self._directory, self._job.host)
         with self._clock.stage("connect"):
             self._connection.open()
+        if found is None:
+            plan, where = self._prepare()
+        else:
+            where, launch = found
+            plan, self._record = launch.plan, launch.record
+            self._problems += launch.record.problems
+            self._artifacts += launch.record.artifacts
+        with self._clock.stage("launch and sample"), self._interrupt.deferred():
+            self._follow(plan, where, deploy=found is None)
+        with self._clock.stage("render"):
+            self._finish(plan, where)
+
+    def _prepare(self) -> tuple[LaunchPlan, Path]:
+        name = self._job.host.name
         self._watch(name, "reading facts")
         with self._clock.stage("facts"):
-            prepared = self._prepared = prepare(self._job, self._connection)
+            prepared = prepare(self._job, self._connection)
+        self._containers = prepared.state.containers
         self._problems += prepared.problems
+        self._record = _draft(self._record, prepared)
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
         where = self._directory.host_directory(name, prepared.target.name)
         facts = json.dumps(dataclasses.asdict(prepared.state.facts), indent=2, default=sorted)
-        self._keep(where / "facts.json", facts.encode() + b"\n")
-        with self._clock.stage("launch and sample"), self._interrupt.deferred():
-            self._follow(prepared.plan, where)
-        with self._clock.stage("render"):
-            self._finish(prepared.target, where)
+        path = where / "facts.json"
+        self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
+        noted = replace(
+            self._record, problems=tuple(self._problems), artifacts=tuple(self._artifacts)
+        )
+        write_launch(self._directory, where, Launch(self._job, prepared.plan, noted))
+        return prepared.plan, where
 
-    def _follow(self, plan: LaunchPlan, where: Path) -> None:
+    def _follow(self, plan: LaunchPlan, where: Path, *, deploy: bool) -> None:
         follower = Follower(
             self._connection,
             plan,
             self._interrupt,
+            Receiver(where, self._job.max_artifact_bytes),
             watch=lambda stage: self._watch(self._job.host.name, stage),
-            keep=lambda file, data: self._keep(where / file, data),
+            keep=self._keep,
         )
         self._observed = follower.observed
-        self._deployed = True
+        self._plan, self._where = plan, where
         try:
-            follower.run()
+            follower.run(deploy=deploy)
         except LinkLostError:
             # The profile may have arrived before; then it is shown, and the rest said.
-            if RAW_PROFILE not in self._observed.files:
+            if not self._observed.fetched:
                 raise
         finally:
-            self._time_stages()
+            if sampled_s := self._sampled_s():
+                self._clock.timings_s["sample"] = round(sampled_s, 3)
 
-    def _keep(self, path: Path, data: bytes) -> None:
-        artifact = self._directory.write(path, data, raw=True)
-        # After a broken link everything is sent again.
+    def _keep(self, name: str, path: Path) -> None:
+        del name
+        artifact = self._directory.note(path)
+        # After a broken link everything is named again.
         if artifact not in self._artifacts:
             self._artifacts.append(artifact)
 
-    def _time_stages(self) -> None:
-        seen, times = self._observed, self._clock.timings_s
-        if seen.sampling_at and seen.sampled_at:
-            times["sample"] = round(seen.sampled_at - seen.sampling_at, 3)
-
-    def _finish(self, target: Target, where: Path) -> None:
+    def _sampled_s(self) -> float:
         seen = self._observed
-        raw = seen.files.get(RAW_PROFILE, b"")
-        self._tell_about_host()
-        if not raw.strip() or seen.sampling_at is None:
-            raise self._sidecar_failed()
-        request = self._job.request
+        return (seen.ended_at_s or 0.0) - (seen.began_at_s or seen.ended_at_s or 0.0)
+
+    def _finish(self, plan: LaunchPlan, where: Path) -> None:
+        seen, request, name = self._observed, self._job.request, self._job.host.name
+        if seen.gone and not seen.fetched:
+            raise tell.gone(name, plan)
+        last_error = self._last_error()
+        self._problems += tell.host_problems(seen, plan, self._job.host, last_error)
+        path = seen.files.get(RAW_PROFILE)
+        raw = path.read_bytes() if path else b""
+        if not raw.strip() or seen.began_at_s is None:
+            raise tell.sidecar_failed(name, seen, last_error)
         self._analysis = analyse(
             find_engine(request.engine),
             raw,
@@ -171,101 +209,23 @@ class _Run:
             keep_offsets=request.offsets,
         )
         if not self._analysis.quality.got:
-            failed = seen.exit_code not in (0, None)
-            raise self._sidecar_failed() if failed else self._no_samples(target)
+            if seen.exit_code not in (0, None):
+                raise tell.sidecar_failed(name, seen, last_error)
+            assert self._record.target is not None
+            raise tell.no_samples(
+                name, self._record.target, seen, self._cpu_time_s(), self._sampled_s()
+            )
         self._problems += self._analysis.hints
-        report = build_report(
-            self._analysis, request, self._record(Status.OK, ""), self._job.run_id
-        )
+        record = self._final_record(None)
+        report = build_report(self._analysis, request, record, self._job.run_id)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
 
-    def _tell_about_host(self) -> None:
-        seen = self._observed
-        if seen.target_gone:
-            self._warn(
-                "the target ended while it was sampled", "what was sampled until then is kept"
-            )
-        if seen.late:
-            self._warn("the sidecar did not end by itself and was stopped at its deadline")
-        for what in seen.left:
-            kind, _, name = what.partition(" ")
-            remove = f"rm -rf {name}" if kind == "directory" else f"{self._engine()} rm -f {name}"
-            if name == "unknown":
-                remove = self._look()
-            self._warn(
-                f"a {kind} is left on the host: {name}",
-                "it could not be removed",
-                f"on the host: {remove}",
-            )
-        if not seen.clean and not seen.left:
-            self._warn(
-                "it is not known whether the host is clean",
-                seen.failure or "the connection ended before that was confirmed",
-                f"on the host: {self._look()}",
-            )
-        elif seen.failure:
-            self._warn(seen.failure, "what was sampled until then is kept")
-        if seen.exit_code not in (0, None) and seen.sampling_at is not None:
-            self._warn(f"the sidecar ended with exit code {seen.exit_code}", self._last_error())
-
-    def _left_at_once(self) -> InterruptedRunError:
-        plan = self._prepared.plan if self._prepared else None
-        if plan is None or not self._deployed or self._observed.clean:
-            return InterruptedRunError(
-                f"{self._job.host.name}: interrupted", evidence="nothing of the run is on the host"
-            )
-        return InterruptedRunError(
-            f"{self._job.host.name}: interrupted before the host was clean",
-            evidence="the host ends the run by itself, and removes it and what was sampled"
-            f" {KEEP_S // 60} minutes later",
-            hint=f"on the host: {self._look()}",
-        )
-
-    def _engine(self) -> str:
-        """Return the words that call the engine on the host."""
-        state = self._prepared.state if self._prepared else None
-        engine = state.facts.engine.name if state and state.facts.engine else "docker"
-        return f"sudo {engine}" if state and state.become else engine
-
-    def _look(self) -> str:
-        return f"{self._engine()} ps -a --filter label={LABEL}={self._job.run_id}"
-
-    def _sidecar_failed(self) -> RemoteProfError:
-        code = self._observed.exit_code
-        return RemoteProfError(
-            f"{self._job.host.name}: the sidecar ended before it sampled anything",
-            evidence=f"exit code {code}: {self._last_error() or 'it printed nothing'}",
-            hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
-        )
-
-    def _no_samples(self, target: Target) -> NoSamplesError:
-        if self._observed.target_gone:
-            return NoSamplesError(
-                f"{target.name} on {self._job.host.name} ended before it was sampled",
-                evidence=f"its main process, pid {target.main_pid}, is gone",
-                hint=f"see why it ended, with docker logs {target.name}; profile it while it runs",
-            )
-        cpu_s = self._cpu_time_s()
-        sampled = self._clock.timings_s.get("sample")
-        used = "its CPU use is not known"
-        if cpu_s is not None:
-            used = f"it used {cpu_s:.2f} s of CPU time" + (
-                f" in {sampled:.1f} s" if sampled else ""
-            )
-        return NoSamplesError(
-            f"{target.name} on {self._job.host.name} was not on a CPU when it was sampled",
-            evidence=used,
-            hint="profile it while it has work to do, or for longer (--duration 60)",
-        )
-
     def _last_error(self) -> str:
-        text = self._observed.files.get("sidecar.err", b"").decode("utf-8", "replace")
+        path = self._observed.files.get("sidecar.err")
+        text = path.read_bytes()[-65536:].decode("utf-8", "replace") if path else ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
         return told[-1][:300] if told else ""
-
-    def _warn(self, what: str, evidence: str = "", fix: str = "") -> None:
-        self._problems.append(Problem(Severity.WARNING, what, evidence, fix))
 
     def _cpu_time_s(self) -> float | None:
         seen = self._observed
@@ -289,48 +249,54 @@ class _Run:
             return Status.FAILED
         return Status.INTERRUPTED if self._interrupt.requested else Status.OK
 
-    def _record(self, status: Status, error: str) -> HostRecord:
-        host, prepared, seen = self._job.host, self._prepared, self._observed
-        facts = prepared.state.facts if prepared else None
-        plan = prepared.plan if prepared else None
-        target = prepared.target if prepared else None
-        engine = facts.engine if facts else None
+    def _final_record(self, error: RemoteProfError | None) -> HostRecord:
+        sidecar = self._record.sidecar
+        if sidecar is not None:
+            tool = self._analysis.profile.tool if self._analysis else ""
+            sidecar = replace(sidecar, exit_code=self._observed.exit_code, tool=tool)
         first = self._artifacts[0].path if self._artifacts else ""
-        return HostRecord(
-            name=host.name,
-            address=host.address,
-            status=status,
+        return replace(
+            self._record,
+            status=self._status(error),
             directory=first.rpartition("/")[0],
-            error=error,
-            kernel=facts.kernel if facts else "",
-            engine=f"{engine.name} {engine.version}".strip() if engine else "",
-            target=_target_record(target, plan.sidecar) if target and plan else None,
-            sidecar=self._sidecar_record(plan) if plan else None,
+            error=error.what if error else "",
+            sidecar=sidecar,
             cpu_time_s=self._cpu_time_s(),
             quality=self._analysis.quality if self._analysis else None,
             problems=tuple(self._problems),
             artifacts=tuple(self._artifacts),
             timings_s=dict(self._clock.timings_s),
             round_trips=self._connection.exchanges,
-            left_behind=tuple(seen.left),
-        )
-
-    def _sidecar_record(self, plan: LaunchPlan) -> SidecarRecord:
-        assert self._prepared is not None
-        image = self._prepared.state.facts.image
-        return SidecarRecord(
-            image=plan.sidecar.image,
-            image_id=image.image_id if image else "",
-            image_digests=image.digests if image else (),
-            rung=plan.sidecar.rung,
-            capabilities=plan.sidecar.capabilities,
-            runner=plan.runner,
-            exit_code=self._observed.exit_code,
-            tool=self._analysis.profile.tool if self._analysis else "",
+            left_behind=tuple(dict.fromkeys(self._observed.left)),
         )
 
 
-def _target_record(target: Target, sidecar: Sidecar) -> TargetRecord:
+def _draft(record: HostRecord, prepared: Prepared) -> HostRecord:
+    """Return the record with what was read of the host."""
+    facts, plan, target = prepared.state.facts, prepared.plan, prepared.target
+    engine = facts.engine
+    record = replace(
+        record,
+        kernel=facts.kernel,
+        engine=f"{engine.name} {engine.version}".strip() if engine else "",
+    )
+    if plan is None or target is None:
+        return record
+    image = facts.image
+    sidecar = SidecarRecord(
+        image=plan.sidecar.image,
+        image_id=image.image_id if image else "",
+        image_digests=image.digests if image else (),
+        rung=plan.sidecar.rung,
+        capabilities=plan.sidecar.capabilities,
+        runner=plan.runner,
+        exit_code=None,
+        tool="",
+    )
+    return replace(record, target=_target_record(target, plan), sidecar=sidecar)
+
+
+def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
     main = next((p for p in target.processes if p.language != "native"), None)
     return TargetRecord(
         container=target.container.name,
@@ -341,5 +307,5 @@ def _target_record(target: Target, sidecar: Sidecar) -> TargetRecord:
         language=main.language if main else "native",
         pids=tuple(process.pid for process in target.processes),
         container_pids=tuple(process.container_pid for process in target.processes),
-        filter=sidecar.filter_text,
+        filter=plan.sidecar.filter_text,
     )

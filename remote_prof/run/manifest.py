@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from remote_prof.errors import UsageError
 from remote_prof.profile.model import Quality
@@ -54,7 +55,7 @@ class RequestRecord:
     engine: str
     duration_s: float
     frequency_hz: int
-    stacks: str
+    stacks: Literal["user", "kernel", "both"]
     image: str
     privileged: bool
     runner: str
@@ -138,21 +139,32 @@ def dump_manifest(manifest: Manifest) -> bytes:
 
 
 def parse_manifest(data: bytes, source: Path) -> Manifest:
-    """Parse a JSON document. Raises UsageError when it is not a manifest of this version."""
+    """Parse a JSON document. Raises UsageError when it is not a manifest of this version.
+
+    The document may be somebody else's: paths in it are taken only by ``RunDirectory.inside``.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        version = json.loads(data).get("version")
+        document = json.loads(data, parse_float=_finite, parse_constant=_finite)
+        version = document.get("version")
         if version != MANIFEST_VERSION:
             raise UsageError(
                 f"{source} is of version {version}, not {MANIFEST_VERSION}",
                 hint="use the remote-prof that made it",
             )
         return TypeAdapter(Manifest).validate_json(data)
-    except (ValueError, AttributeError, ValidationError) as error:
+    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
         raise UsageError(
             f"{source} is not the manifest of a run", evidence=str(error).split("\n", 1)[0]
         ) from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.errors import PreflightError
 from remote_prof.host.facts import EngineFacts, HostFacts
 from remote_prof.host.target import Target
+from remote_prof.run.receive import Part
 from remote_prof.templates import render
 from remote_prof.transport import Command
 
 LABEL = "remote-prof.run"
 # How long a host keeps what was sampled if nobody fetches it.
-KEEP_S = 900
+KEEP_S = 3600
 # From the start of the launcher to the first signal: the start of the sidecar, the sampling, and
 # time to look names up and print.
 _DEADLINE_GRACE_S = 75
 _PRINT_GRACE_S = 45
+# How long the engine may take over one word, and how long it is asked to stop the sidecar.
+CALL_TIMEOUT_S = 20
+_GIVE_UP_S = 60
 _SERVICE = "profile"
+DEFAULT_MAX_ARTIFACT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +45,23 @@ class LaunchPlan:
     become: bool
     deadline_s: int
 
-    def deploy_command(self) -> Command:
-        """Return the one exchange: put the files there, start the launcher, follow it."""
+    def deploy_command(self, parts: Sequence[Part] = ()) -> Command:
+        """Return the one exchange: put the files there, start the launcher, follow it.
+
+        ``parts`` are here already. Sent twice, it starts nothing twice.
+        """
         deploy = render(
             "launcher/deploy.sh.j2",
             directory=self.directory,
             files=self.files,
             boundary=f"END_{self.run_id.replace('-', '_')}",
         )
-        return Command("deploy and follow", deploy + self._follow_script(0), become=self.become)
+        script = deploy + self._follow_script(0, parts)
+        return Command("deploy and follow", script, become=self.become)
 
-    def follow_command(self, after_line: int) -> Command:
+    def follow_command(self, after_line: int, parts: Sequence[Part] = ()) -> Command:
         """Return the command that follows on after that many lines of progress."""
-        return Command("follow", self._follow_script(after_line), become=self.become)
+        return Command("follow", self._follow_script(after_line, parts), become=self.become)
 
     def stop_command(self) -> Command:
         """Return the command that ends the sampling early."""
@@ -60,13 +69,15 @@ class LaunchPlan:
             "stop", render("launcher/stop.sh.j2", directory=self.directory), become=self.become
         )
 
-    def _follow_script(self, after_line: int) -> str:
+    def _follow_script(self, after_line: int, parts: Sequence[Part]) -> str:
         return render(
             "launcher/follow.sh.j2",
             directory=self.directory,
             after_line=after_line,
+            parts=parts,
             engine_path=self.engine_path,
             label=f"{LABEL}={self.run_id}",
+            call_timeout_s=CALL_TIMEOUT_S,
         )
 
 
@@ -79,6 +90,7 @@ def make_plan(
     target: Target,
     sidecar: Sidecar,
     become: bool,
+    max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
 ) -> LaunchPlan:
     """Render the compose file and the launcher for one target. Pure.
 
@@ -107,8 +119,12 @@ def make_plan(
         deadline_s=deadline_s,
         keep_s=KEEP_S,
         print_grace_s=_PRINT_GRACE_S,
+        call_timeout_s=CALL_TIMEOUT_S,
+        give_up_s=_GIVE_UP_S,
+        max_blocks=max_artifact_bytes // 512,
         duration_cs=round(request.duration_s * 100),
         main_pid=target.main_pid,
+        container_id=_recognised_by(target),
         pids=[process.pid for process in target.processes],
         cpu_source=source,
         cpu_file=file,
@@ -149,13 +165,13 @@ def _choose_runner(runner: str, facts: HostFacts) -> tuple[str, str]:
 
 
 def _work_parent(facts: HostFacts) -> str:
-    if not facts.work_parents:
+    if facts.work_parent is None:
         raise PreflightError(
             "no directory on the host can hold the run's files",
-            evidence="none of the usual temporary directories, nor the home, is writable",
+            evidence="none of the usual temporary directories, nor the home, is writable, with room",
             hint="give one with remote_prof_tmp in the inventory",
         )
-    return next(iter(facts.work_parents)).rstrip("/")
+    return facts.work_parent.rstrip("/")
 
 
 def _cpu_source(facts: HostFacts, target: Target) -> tuple[str, str]:
@@ -169,6 +185,14 @@ def _cpu_source(facts: HostFacts, target: Target) -> tuple[str, str]:
     if main and container_id in main.cpuacct:
         return "cpuacct", f"/sys/fs/cgroup/cpuacct{main.cpuacct}/cpuacct.usage"
     return "processes", ""
+
+
+def _recognised_by(target: Target) -> str:
+    """Return what the control groups of the main process tell of it: the container's id, if any."""
+    container_id = target.container.container_id
+    main = next((p for p in target.processes if p.pid == target.main_pid), None)
+    known = main is not None and (container_id in main.cgroup or container_id in main.cpuacct)
+    return container_id if known else ""
 
 
 def _comment(text: str) -> str:

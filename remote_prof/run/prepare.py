@@ -13,14 +13,18 @@ from remote_prof.host.gather import FactsQuery, gather_state
 from remote_prof.host.target import Target, TargetSpec, resolve
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.manifest import RequestRecord
-from remote_prof.run.plan import LaunchPlan, make_plan
+from remote_prof.run.plan import DEFAULT_MAX_ARTIFACT_BYTES, LaunchPlan, make_plan
 from remote_prof.run.report import find_engine, profile_request
 from remote_prof.transport import Connection, SshOptions, connect
 
 
 @dataclass(frozen=True, slots=True)
 class HostJob:
-    """Everything that is needed to profile one target on one host. Pickles."""
+    """Everything that is needed to profile one target on one host. Pickles.
+
+    ``directory`` is that of the run, None only plans. ``max_artifact_bytes`` bounds each file that
+    comes from the host.
+    """
 
     run_id: str
     host: Host
@@ -28,7 +32,8 @@ class HostJob:
     request: RequestRecord
     query: FactsQuery
     ssh: SshOptions
-    directory: Path | None = None  # None plans only
+    directory: Path | None = None
+    max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
         target=target,
         sidecar=engine.plan(request, facts, target),
         become=state.become,
+        max_artifact_bytes=job.max_artifact_bytes,
     )
     return Prepared(state, target, plan, tuple(problems))
 

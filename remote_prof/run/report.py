@@ -137,7 +137,7 @@ def remake(
             hosts.append(host)
             analyses.append(None)
             continue
-        path = directory.path / raw[0].path
+        path = directory.inside(raw[0].path)
         analysis = analyse(
             engine,
             _read(path),

@@ -5,8 +5,15 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 
-from remote_prof.errors import HostError
+from remote_prof.errors import HostError, LinkLostError
 from remote_prof.transport.base import BEGIN, Result
+
+# What a host sends is bounded, whatever it means by it.
+_LONGEST_LINE_BYTES = 1 << 20
+_LARGEST_OUTPUT_BYTES = 1 << 26
+# Of what comes before a script begins, the end is kept: it may say why none did.
+_PREAMBLE_BYTES = 1 << 16
+_MARKER = BEGIN + b"\n"
 
 
 class BufferedChannel(ABC):
@@ -44,20 +51,26 @@ class BufferedChannel(ABC):
         """See ``Channel.read_line``."""
         deadline = time.monotonic() + timeout_s
         while (line := self._take_line()) is None:
+            if len(self._buffer) > _LONGEST_LINE_BYTES:
+                raise HostError(
+                    f"the host sent a line of more than {_LONGEST_LINE_BYTES} bytes",
+                    evidence=repr(bytes(self._buffer[:60])),
+                )
             if not self._fill(deadline):
                 return None
         return line
 
-    def read_exactly(self, size_bytes: int, timeout_s: float) -> bytes:
-        """See ``Channel.read_exactly``; the timeout is for the silence between two pieces."""
-        while len(self._buffer) < size_bytes:
-            if not self._fill(time.monotonic() + timeout_s):
-                raise HostError(
-                    f"the host sent {len(self._buffer)} of {size_bytes} bytes, then nothing for"
-                    f" {timeout_s:.0f} s"
-                )
-        data = bytes(self._buffer[:size_bytes])
-        del self._buffer[:size_bytes]
+    def read_block(self, limit_bytes: int, timeout_s: float) -> bytes:
+        """See ``Channel.read_block``."""
+        if not self._buffer:
+            try:
+                came = self._fill(time.monotonic() + timeout_s)
+            except EOFError:
+                raise LinkLostError("what the host sent broke off") from None
+            if not came:
+                raise LinkLostError(f"the host sent nothing more for {timeout_s:.0f} s")
+        data = bytes(self._buffer[:limit_bytes])
+        del self._buffer[:limit_bytes]
         return data
 
     def finish(self, timeout_s: float) -> Result:
@@ -65,11 +78,11 @@ class BufferedChannel(ABC):
         deadline = time.monotonic() + timeout_s
         try:
             while self._fill(deadline):
-                pass
+                if len(self._buffer) > _LARGEST_OUTPUT_BYTES:
+                    raise HostError(f"a command printed more than {_LARGEST_OUTPUT_BYTES} bytes")
         except EOFError:
             code = self._exit_code(max(0.1, deadline - time.monotonic()))
             stderr = self._stderr()
-            self._skip_preamble()
             if not self._begun:
                 # The script did not even start: what there is explains why.
                 stderr = bytes(self._buffer) + stderr
@@ -78,19 +91,12 @@ class BufferedChannel(ABC):
         raise HostError(f"a command did not end within {timeout_s:.0f} s")
 
     def _take_line(self) -> bytes | None:
-        self._skip_preamble()
         end = self._buffer.find(b"\n")
         if not self._begun or end < 0:
             return None
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line
-
-    def _skip_preamble(self) -> None:
-        marker = BEGIN + b"\n"
-        if not self._begun and (at := self._buffer.find(marker)) >= 0:
-            del self._buffer[: at + len(marker)]
-            self._begun = True
 
     def _fill(self, deadline: float) -> bool:
         data = self._receive(max(0.0, deadline - time.monotonic()))
@@ -99,7 +105,16 @@ class BufferedChannel(ABC):
         if not data:
             raise EOFError
         self._buffer += data
+        if not self._begun:
+            self._skip_preamble()
         return True
+
+    def _skip_preamble(self) -> None:
+        if (at := self._buffer.find(_MARKER)) >= 0:
+            del self._buffer[: at + len(_MARKER)]
+            self._begun = True
+        elif len(self._buffer) > 2 * _PREAMBLE_BYTES:
+            del self._buffer[:-_PREAMBLE_BYTES]
 
 
 def run_to_end(channel: BufferedChannel, timeout_s: float) -> Result:

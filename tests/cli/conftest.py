@@ -16,6 +16,7 @@ from tests.cli.scripted import Script
 CONNECTS = (
     "remote_prof.run.job.connect",
     "remote_prof.run.prepare.connect",
+    "remote_prof.run.clean.connect",
     "remote_prof.cli.gathering.connect",
 )
 

@@ -119,13 +119,13 @@ def launched(
 ) -> bytes:
     """What a launcher and its follower print for a run of 10 s."""
     sampled = [
-        f"@@progress sampled {1_000_000 + cpu_us} 1100".encode(),
+        f"@@progress sampled 1100 {1_000_000 + cpu_us} 1100".encode(),
         *_artifact("profile.txt", profile),
     ]
     if b"@@ sampling" in profile:
-        middle = [b"@@progress sampling 1000000 100", *sampled]
+        middle = [b"@@progress sampling 100 1000000 100", *sampled]
     else:
-        middle = [b"@@progress ended ", *_artifact("profile.txt", profile)]
+        middle = [b"@@progress ended 1100 ", *_artifact("profile.txt", profile)]
     lines = [
         b"@@progress starting",
         *middle,
@@ -140,4 +140,4 @@ def launched(
 
 def _artifact(name: str, data: bytes) -> list[bytes]:
     checksum = hashlib.sha256(data).hexdigest()
-    return [f"@@artifact {name} plain {len(data)} sha256 {checksum}".encode(), data]
+    return [f"@@artifact {name} plain {len(data)} sha256 {checksum} 0".encode(), data]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from remote_prof.errors import LinkLostError
+from remote_prof.run.directory import RunDirectory
 from remote_prof.transport import Result
 from tests.cli.scripted import LINK_BREAKS, Script, launched
 
@@ -123,37 +124,128 @@ def test_a_sidecar_that_fails(cli: Cli, script: Script) -> None:
     assert list(the_run().rglob("sidecar.err"))
 
 
+@pytest.fixture
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_prof.run.follow._PATIENCE_S", -1.0)
+
+
+@pytest.fixture
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
+
+
+@pytest.mark.usefixtures("_no_patience")
 def test_a_link_that_stays_away(cli: Cli, script: Script) -> None:
-    script.hosts = {
-        "prod-3": [
-            ("facts", FACTS),
-            ("deploy and follow", LinkLostError("gone")),
-            *[("follow", LinkLostError("gone, too"))] * 4,
-        ]
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
-        done = cli(*RUN, "prod-3", "-C", "api")
+    lost = ("deploy and follow", LinkLostError("gone"))
+    script.hosts = {"prod-3": [("facts", FACTS), lost]}
+    done = cli(*RUN, "prod-3", "-C", "api")
     assert done.code == 4
     assert "the connection broke and did not come back" in done.err
-    assert "keeps /tmp/remote-prof-" in done.err
+    assert "the host keeps what was sampled for 60 minutes" in done.err
+    assert f"next step: remote-prof fetch {the_run().name}" in done.err
+    assert (the_run() / "hosts/prod-3/api/launch.json").is_file()
 
 
+@pytest.mark.usefixtures("_no_waiting")
 def test_a_link_that_comes_back_makes_a_whole_run(cli: Cli, script: Script) -> None:
     output = launched(PROFILE)
     before, sent, after = output.partition(b"@@sent\n")
-    again = re.sub(rb"(?m)^@@progress .*\n", b"", before) + sent + after
+    headers = re.findall(rb"(?m)^@@artifact \S+ plain (\d+) .*$", before)
+    again = b"".join(
+        re.sub(rb" 0$", b" %s\n\n" % size, line)
+        for line, size in zip(re.findall(rb"(?m)^@@artifact .*$", before), headers, strict=True)
+    )
     broken = Result(LINK_BREAKS, before, b"")
-    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", broken), ("follow", again)]}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
-        done = cli(*RUN, "prod-3", "-C", "api", "--json")
-    assert done.code == 0
+    follow = ("follow", again + sent + after)
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", broken), follow]}
+    done = cli(*RUN, "prod-3", "-C", "api", "--json")
+    assert done.code == 0, done.err
     (host,) = json.loads(done.out)["hosts"]
     names = [artifact["path"] for artifact in host["artifacts"]]
     assert len(names) == len(set(names))
     assert (host["quality"]["got"], host["round_trips"]) == (40, 3)
     assert not [p for p in host["problems"] if "clean" in p["what"]]
+    assert not list(the_run().rglob("launch.json"))
+    assert not list(the_run().rglob(".*"))
+
+
+@pytest.mark.usefixtures("_no_patience")
+@pytest.mark.parametrize("command", [("fetch", "last"), ("run", "--resume", "last")])
+def test_what_a_host_still_holds_is_fetched(
+    cli: Cli, script: Script, command: tuple[str, ...]
+) -> None:
+    output = launched(PROFILE)
+    lost = ("deploy and follow", LinkLostError("gone"))
+    script.hosts = {"prod-3": [("facts", FACTS), lost, ("follow", output)]}
+    assert cli(*RUN, "prod-3", "-C", "api").code == 4
+    done = cli(*command)
+    assert done.code == 0, done.err
+    assert "api on prod-3: 40 samples, bpftrace v0.23.2" in done.out
+    assert "quality: 40 of 40 expected samples" in done.out
+    assert (the_run() / "hosts/prod-3/api/flamegraph.svg").is_file()
+    assert not list(the_run().rglob("launch.json"))
+    manifest = json.loads((the_run() / "run.json").read_text())
+    (host,) = manifest["hosts"]
+    assert (host["status"], host["error"], host["kernel"]) == ("ok", "", "6.18.44")
+    names = [Path(artifact["path"]).name for artifact in host["artifacts"]]
+    assert {"facts.json", "profile.txt", "flamegraph.svg"} <= set(names)
+    done = cli(*command)
+    assert (done.code, done.out) == (0, "")
+    assert ("no host holds anything of run" in done.err) or ("is finished" in done.err)
+
+
+def test_a_run_that_is_resumed_begins_what_had_not_begun(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-4": OK}
+    script.unreachable = ["prod-3"]
+    assert cli(*RUN, "prod-3,prod-4", "-C", "api").code == 4
+    script.hosts = {"prod-3": OK}
+    script.rest.clear()
+    script.unreachable = []
+    done = cli("run", "--resume", "last", "--user", "root")
+    assert done.code == 0, done.err
+    assert script.connected[-1].user == "root"
+    manifest = json.loads((the_run() / "run.json").read_text())
+    assert [(h["name"], h["status"]) for h in manifest["hosts"]] == [
+        ("prod-3", "ok"),
+        ("prod-4", "ok"),
+    ]
+
+
+@pytest.mark.usefixtures("_no_patience")
+def test_a_run_that_is_gone_from_its_host_is_told(cli: Cli, script: Script) -> None:
+    lost = ("deploy and follow", LinkLostError("gone"))
+    script.hosts = {"prod-3": [("facts", FACTS), lost, ("follow", b"@@gone\n")]}
+    assert cli(*RUN, "prod-3", "-C", "api").code == 4
+    done = cli("fetch", "last")
+    assert done.code == 1
+    assert "error: prod-3: the run is gone from the host" in done.err
+    assert "no host holds anything" in cli("fetch", "last").err
+
+
+def test_resume_takes_nothing_that_says_what_to_sample(cli: Cli, script: Script) -> None:
+    for words in (("-C", "api"), ("-d", "3"), ("--dry-run",), ("-H", "prod-3")):
+        done = cli("run", "--resume", "last", *words)
+        assert done.code == 5
+        assert "--resume goes on with what was asked then" in done.err
+    assert script.connected == []
+
+
+@pytest.mark.parametrize("command", [("fetch", "x"), ("run", "--resume", "x"), ("clean", "x")])
+def test_a_run_that_is_not_there(cli: Cli, script: Script, command: tuple[str, ...]) -> None:
+    done = cli(*command)
+    assert done.code == 5
+    assert "there is no run 'x'" in done.err
+    assert script.connected == []
+
+
+def test_a_run_on_which_another_process_is_at_work(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": OK}
+    script.unreachable = ["prod-4"]
+    assert cli(*RUN, "prod-3,prod-4", "-C", "api").code == 4
+    with RunDirectory(the_run()).locked():
+        done = cli("run", "--resume", "last")
+    assert done.code == 5
+    assert "another remote-prof is at work on run" in done.err
 
 
 def test_problems_are_told_all_at_once_and_nothing_is_changed(cli: Cli, script: Script) -> None:

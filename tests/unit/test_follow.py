@@ -5,6 +5,7 @@ that breaks.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from remote_prof.records import Host
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.plan import LaunchPlan, make_plan
+from remote_prof.run.receive import Receiver
 from remote_prof.transport import Channel, Command, Result
 from remote_prof.transport.local import LocalConnection
 
@@ -61,20 +63,25 @@ def plan(tmp_path: Path, engine: FakeEngine) -> LaunchPlan:
 class BreakingChannel:
     """Breaks the link before a line that begins with a mark, or in mid-artifact; else passes on."""
 
-    def __init__(self, inner: Channel, breaks: list[str]) -> None:
+    def __init__(self, inner: Channel, breaks: list[str], headers: list[str]) -> None:
+        self._headers = headers
         self._inner = inner
         self._breaks = breaks
+        self._blocks = 0
 
     def read_line(self, timeout_s: float) -> bytes | None:
         line = self._inner.read_line(timeout_s)
+        if line and line.startswith(b"@@artifact"):
+            self._headers.append(line.decode())
         if line and self._breaks and line.startswith(self._breaks[0].encode()):
             self._break()
         return line
 
-    def read_exactly(self, size_bytes: int, timeout_s: float) -> bytes:
-        data = self._inner.read_exactly(size_bytes, timeout_s)
-        if self._breaks[:1] == ["data"]:
+    def read_block(self, limit_bytes: int, timeout_s: float) -> bytes:
+        data = self._inner.read_block(min(limit_bytes, 100), timeout_s)
+        if self._breaks[:1] == ["data"] and self._blocks:
             self._break()
+        self._blocks += 1
         return data
 
     def write(self, data: bytes) -> None:
@@ -100,6 +107,7 @@ class BreakingConnection:
         self.breaks = list(breaks)
         self.refusals = refusals
         self.names: list[str] = []
+        self.headers: list[str] = []
 
     @property
     def exchanges(self) -> int:
@@ -120,7 +128,7 @@ class BreakingConnection:
 
     def stream(self, command: Command) -> Channel:
         self.names.append(command.name)
-        return BreakingChannel(self._inner.stream(command), self.breaks)
+        return BreakingChannel(self._inner.stream(command), self.breaks, self.headers)
 
     def close(self) -> None:
         self._inner.close()
@@ -129,17 +137,22 @@ class BreakingConnection:
 class Followed:
     """A run that was followed, with everything that was told on the way."""
 
-    def __init__(self, connection: BreakingConnection, plan: LaunchPlan) -> None:
+    def __init__(
+        self, connection: BreakingConnection, plan: LaunchPlan, place: Path | None = None
+    ) -> None:
         self.stages: list[str] = []
         self.kept: list[tuple[str, bytes]] = []
+        self.place = place or Path(plan.directory).parent / "here"
+        self.place.mkdir(exist_ok=True)
         self.interrupt = Interrupt()
         self.on_stage: dict[str, bool] = {}
         self.follower = Follower(
             connection,
             plan,
             self.interrupt,
+            Receiver(self.place, 1 << 20),
             watch=self._watch,
-            keep=lambda name, data: self.kept.append((name, data)),
+            keep=lambda name, path: self.kept.append((name, path.read_bytes())),
         )
 
     def _watch(self, stage: str) -> None:
@@ -148,7 +161,7 @@ class Followed:
             self.interrupt.requested = True
 
     def run(self) -> Observed:
-        return self.follower.run()
+        return self.follower.run(deploy=True)
 
 
 @pytest.fixture
@@ -157,8 +170,12 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_whole(seen: Observed) -> None:
-    assert seen.files["profile.txt"].startswith(b"# bpftrace v0.23.2\n")
-    assert seen.files["profile.txt"].endswith(b"]: 40\n\n@@ end 0\n")
+    profile = seen.files["profile.txt"].read_bytes()
+    assert profile.startswith(b"# bpftrace v0.23.2\n")
+    assert profile.endswith(b"]: 40\n\n@@ end 0\n")
+    # Nothing of the transfer is left, and what came stays as it came.
+    assert {path.name for path in seen.files["profile.txt"].parent.iterdir()} == set(seen.files)
+    assert seen.files["profile.txt"].stat().st_mode & 0o777 == 0o444
     assert set(seen.files) == {"profile.txt", "sidecar.err", "launcher.log"}
     assert (seen.fetched, seen.clean, seen.left, seen.exit_code) == (True, True, [], 0)
     assert (seen.failure, seen.target_gone, seen.late) == ("", False, False)
@@ -199,7 +216,9 @@ def test_a_link_that_breaks_loses_nothing(plan: LaunchPlan, breaks: list[str]) -
     connection = BreakingConnection(*breaks)
     followed = Followed(connection, plan)
     assert_whole(followed.run())
-    assert connection.names == ["deploy and follow"] + ["follow"] * len(breaks)
+    # Before the launcher has said anything it may not have been heard: all is sent again.
+    again = "deploy and follow" if breaks == ["@@progress starting"] else "follow"
+    assert connection.names == ["deploy and follow"] + [again] * len(breaks)
     told = [stage for stage in followed.stages if stage not in ("reconnecting", "cleaning")]
     assert told == ["starting", "sampling", "sampled", "done"]
     assert followed.stages.count("reconnecting") == len(breaks)
@@ -222,15 +241,18 @@ def test_a_link_may_take_several_attempts(plan: LaunchPlan) -> None:
 
 
 @pytest.mark.usefixtures("_no_waiting")
-def test_a_link_that_stays_away_is_told(plan: LaunchPlan, engine: FakeEngine) -> None:
+def test_a_link_that_stays_away_is_told(
+    plan: LaunchPlan, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = dict(plan.files)
-    files["launcher.sh"] = files["launcher.sh"].replace("sleep 900 &", "sleep 0.2 &")
+    short_lived = files["launcher.sh"].replace("3600 * 100", "1 * 100")
+    files["launcher.sh"] = short_lived.replace("sleep 10 &", "sleep 0.2 &")
     short = replace(plan, files=files)
-    connection = BreakingConnection("@@progress sampling", refusals=99)
+    monkeypatch.setattr("remote_prof.run.follow._PATIENCE_S", 0.5)
+    connection = BreakingConnection("@@progress sampling", refusals=1_000_000)
     with pytest.raises(LinkLostError, match="did not come back") as raised:
         Followed(connection, short).run()
     assert raised.value.evidence == "EHOSTUNREACH"
-    assert plan.directory in raised.value.hint
     del engine  # its host ends by itself: see nothing_left
 
 
@@ -254,29 +276,54 @@ def test_an_interrupt_before_the_start_is_not_lost(plan: LaunchPlan, engine: Fak
 def test_an_engine_that_refuses_is_told(plan: LaunchPlan, engine: FakeEngine) -> None:
     engine.refuses("no such image")
     seen = Followed(BreakingConnection(), plan).run()
-    assert (seen.exit_code, seen.clean, seen.sampling_at) == (125, True, None)
-    assert seen.files["profile.txt"] == b""
-    assert seen.files["sidecar.err"] == b"no such image\n"
+    assert (seen.exit_code, seen.clean, seen.began_at_s) == (125, True, None)
+    assert seen.files["profile.txt"].read_bytes() == b""
+    assert seen.files["sidecar.err"].read_bytes() == b"no such image\n"
 
 
 def test_what_is_left_is_told(plan: LaunchPlan, engine: FakeEngine) -> None:
     engine.behave("trap - EXIT; exit 0")
     (engine.state / "sticky").touch()
-    assert Followed(BreakingConnection(), plan).run().left == ["container 1a2b3c4d5e6f"]
+    files = dict(plan.files)
+    files["launcher.sh"] = files["launcher.sh"].replace("sleep 10 &", "sleep 0.2 &")
+    seen = Followed(BreakingConnection(), replace(plan, files=files)).run()
+    assert seen.left == ["container 1a2b3c4d5e6f"]
+    # The launcher goes on trying, and that is known here.
+    assert (seen.fetched, seen.stuck, seen.clean, seen.over) == (True, True, False, True)
+    assert Path(plan.directory).exists()
+    (engine.state / "sticky").unlink()
 
 
-def test_a_directory_that_is_there_already_is_refused(plan: LaunchPlan) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory away")
+def test_a_directory_of_somebody_else_is_refused(plan: LaunchPlan) -> None:
     Path(plan.directory).mkdir()
+    os.chown(plan.directory, 65534, 65534)
     with pytest.raises(HostError, match="here: the run could not be started") as raised:
         Followed(BreakingConnection(), plan).run()
     assert "File exists" in raised.value.evidence
-    assert Path(plan.directory).exists()  # it is not ours
+    assert list(Path(plan.directory).iterdir()) == []
 
 
-def test_a_directory_that_cannot_be_made_is_told(plan: LaunchPlan) -> None:
+def test_a_link_in_place_of_the_directory_is_refused(plan: LaunchPlan, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Path(plan.directory).symlink_to(elsewhere)
+    with pytest.raises(HostError, match="here: the run could not be started"):
+        Followed(BreakingConnection(), plan).run()
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_what_was_deployed_already_is_not_started_twice(plan: LaunchPlan) -> None:
+    connection = BreakingConnection()
+    first = connection.stream(plan.deploy_command())
+    first.close()
+    assert_whole(Followed(connection, plan).run())
+
+
+def test_a_directory_that_cannot_be_made_is_told(plan: LaunchPlan, tmp_path: Path) -> None:
     nowhere = replace(plan, directory="/nonesuch/remote-prof")
     with pytest.raises(HostError, match="could not be started") as raised:
-        Followed(BreakingConnection(), nowhere).run()
+        Followed(BreakingConnection(), nowhere, tmp_path).run()
     assert "deploy" in raised.value.evidence
 
 
@@ -304,12 +351,21 @@ def test_what_a_dead_launcher_leaves_for_good_is_told(plan: LaunchPlan, engine: 
 
 
 def test_a_directory_that_is_gone_is_told(plan: LaunchPlan) -> None:
-    connection = BreakingConnection()
-    followed = Followed(connection, replace(plan, files={"launcher.sh": 'rm -rf "$PWD"\n'}))
-    connection.names.clear()
-    gone = followed.follower._connection.stream(plan.follow_command(0))
-    assert gone.read_line(30.0) == b"@@gone"
-    followed.follower._take("@@gone", gone)
-    gone.close()
-    assert followed.follower.observed.failure == "the run's directory is gone from the host"
-    assert not followed.follower.observed.clean
+    followed = Followed(BreakingConnection(), plan)
+    seen = followed.follower.run(deploy=False)
+    assert (seen.gone, seen.clean, seen.fetched, seen.over) == (True, False, False, True)
+
+
+def test_another_process_goes_on_with_what_was_fetched(plan: LaunchPlan) -> None:
+    """The half of a profile that one process has fetched is not sent again to the next."""
+    connection = BreakingConnection("data")
+    dying = Followed(connection, plan)
+    dying.follower._reconnect = lambda pause_s: sys.exit(f"killed, {pause_s}")  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        dying.run()
+    (part,) = dying.follower._receiver.parts()
+    assert 0 < part.size_bytes < 400
+    seen = Followed(connection, plan).follower.run(deploy=False)
+    assert_whole(seen)
+    offsets = [line.split()[-1] for line in connection.headers if " profile.txt " in line]
+    assert offsets == ["0", str(part.size_bytes)]

@@ -104,9 +104,9 @@ def test_by_hand_it_can_be_done_again(directory: Path) -> None:
 def test_cpu_time_is_read_with_its_time(directory: Path) -> None:
     assert start(directory).wait(LONG_S) == 0
     readings = [line.split()[1:] for line in progress(directory) if line[:7] == "samplin"]
-    (cpu_us, at) = map(int, readings[0])
+    (now, cpu_us, at) = map(int, readings[0])
     assert cpu_us % 10_000 == 0  # ticks of 10 ms
-    assert at > 0
+    assert 0 < at <= now
 
 
 def test_a_stop_ends_the_sampling_and_keeps_it(directory: Path, engine: FakeEngine) -> None:
@@ -148,7 +148,7 @@ def test_the_deadline_ends_what_does_not_end_itself(directory: Path, engine: Fak
 
 def test_what_ignores_signals_is_removed(directory: Path, engine: FakeEngine) -> None:
     engine.hangs()
-    shorten(directory, deadline=1, grace=1, further=50)
+    shorten(directory, deadline=1, print_s=1, further_s=1)
     assert start(directory).wait(LONG_S) != 0
     signals = [
         line.split()[2]
@@ -160,14 +160,18 @@ def test_what_ignores_signals_is_removed(directory: Path, engine: FakeEngine) ->
     assert stages(directory) == ["starting", "late", "ended", "done"]
 
 
-def shorten(directory: Path, *, deadline: int, grace: int = 45, further: int = 1000) -> None:
+def shorten(directory: Path, *, deadline: int = 75, **times: float) -> None:
     """Give the launcher less time than the plan does."""
     path = directory / "launcher.sh"
     text = path.read_text()
+    own = {"print_s": 45, "further_s": 10, "keep_s": 3600, "pause_s": 10, "give_up_s": 60} | times
     for old, new in (
         ("deadline=$(( 75 * 100 ))", f"deadline=$(( {deadline} * 100 ))"),
-        ("+ 45 * 100", f"+ {grace} * 100"),
-        ("+ 1000)", f"+ {further})"),
+        ("try=INT grace=45", f"try=INT grace={own['print_s']}"),
+        ("grace=10", f"grace={own['further_s']}"),
+        ("3600 * 100", f"{own['keep_s']} * 100"),
+        ("sleep 10 &", f"sleep {own['pause_s']} &"),
+        ("60 * 100", f"{own['give_up_s']} * 100"),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -226,6 +230,46 @@ def test_what_cannot_be_removed_is_told(directory: Path, engine: FakeEngine) -> 
     assert "left container 1a2b3c4d5e6f" in progress(directory)
 
 
+def test_detached_it_goes_on_trying_to_remove(directory: Path, engine: FakeEngine) -> None:
+    engine.behave("trap - EXIT; exit 0")
+    (engine.state / "sticky").touch()
+    shorten(directory, pause_s=0.2)
+    launcher = start(directory, "detached")
+    wait_for(directory, "done")
+    launcher.send_signal(10)
+    time.sleep(0.5)
+    assert launcher.poll() is None
+    assert "left container 1a2b3c4d5e6f" in progress(directory)
+    (engine.state / "sticky").unlink()
+    assert launcher.wait(LONG_S) == 0
+    assert not engine.running
+    assert not directory.exists()
+
+
+def test_an_engine_that_hangs_does_not_hang_the_launcher(
+    directory: Path, engine: FakeEngine
+) -> None:
+    # It neither starts the container nor passes a signal on, as when it is frozen.
+    shorten(directory, deadline=1, give_up_s=1)
+    path = directory / "launcher.sh"
+    path.write_text(path.read_text().replace("timeout -s KILL 20", "timeout -s KILL 0.3"))
+    engine.path.write_text('#!/bin/sh\n: "$@"\nexec sleep 1000\n')
+    assert start(directory).wait(LONG_S) != 0
+    assert stages(directory) == ["starting", "late", "ended", "left", "done"]
+    assert "left container unknown" in progress(directory)
+
+
+def test_a_file_that_grows_too_large_is_cut(directory: Path, engine: FakeEngine) -> None:
+    path = directory / "launcher.sh"
+    blocks = (256 << 20) // 512
+    assert str(blocks) in path.read_text()
+    path.write_text(path.read_text().replace(str(blocks), "20"))
+    engine.behave("echo '@@ sampling'; head -c 1000000 /dev/zero | tr '\\0' x; echo '@@ end 0'")
+    start(directory).wait(LONG_S)
+    assert "cut" in stages(directory)
+    assert (directory / "profile.txt").stat().st_size == 20 * 512
+
+
 def test_detached_it_waits_until_everything_is_fetched(directory: Path) -> None:
     launcher = start(directory, "detached")
     wait_for(directory, "done")
@@ -237,18 +281,15 @@ def test_detached_it_waits_until_everything_is_fetched(directory: Path) -> None:
 
 
 def test_detached_it_does_not_wait_for_ever(directory: Path) -> None:
-    path = directory / "launcher.sh"
-    text = path.read_text()
-    assert "sleep 900 &" in text
-    path.write_text(text.replace("sleep 900 &", "sleep 0.2 &"))
+    shorten(directory, keep_s=1, pause_s=0.2)
     assert start(directory, "detached").wait(LONG_S) == 0
     assert not directory.exists()
 
 
 def test_nobody_has_to_stay(directory: Path, engine: FakeEngine) -> None:
     """The terminal that started it may go away: it ends, and removes its directory."""
+    shorten(directory, keep_s=1, pause_s=0.2)
     path = directory / "launcher.sh"
-    path.write_text(path.read_text().replace("sleep 900 &", "sleep 0.2 &"))
     subprocess.run(
         ["sh", "-c", f"setsid sh {path} detached </dev/null >/dev/null 2>&1 &"], check=True
     )

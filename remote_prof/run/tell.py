@@ -1,0 +1,130 @@
+"""What is said about a run on a host: pure functions of what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from remote_prof.errors import InterruptedRunError, NoSamplesError, RemoteProfError
+from remote_prof.records import Host, Problem, Severity
+from remote_prof.run.follow import Observed
+from remote_prof.run.manifest import TargetRecord
+from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
+
+_KILLED = 137  # by SIGKILL: of the kernel when memory is short, or of somebody
+
+
+def host_problems(seen: Observed, plan: LaunchPlan, host: Host, last_error: str) -> list[Problem]:
+    """Return what the host had to say while the run went on, and what is left on it."""
+    return [
+        Problem(Severity.WARNING, what, evidence, fix)
+        for what, evidence, fix in (*_while_it_ran(seen, last_error), *_left(seen, plan, host))
+    ]
+
+
+def _while_it_ran(seen: Observed, last_error: str) -> Iterator[tuple[str, str, str]]:
+    kept = "what was sampled until then is kept"
+    if seen.target_gone:
+        yield "the target ended while it was sampled", kept, ""
+    if seen.late:
+        yield "the sidecar did not end by itself and was stopped at its deadline", "", ""
+    if seen.disk_full:
+        yield "the disk of the host became full", kept, "make room there, or choose another place"
+    if seen.cut:
+        yield (
+            "the profile was cut on the host: it became too large",
+            kept,
+            "allow more with --max-artifact-size, or sample less (--duration, --frequency)",
+        )
+    if seen.failure and seen.clean:
+        yield seen.failure, kept, ""
+    if seen.exit_code not in (0, None) and seen.began_at_s is not None and not seen.late:
+        what = f"the sidecar ended with exit code {seen.exit_code}"
+        if seen.exit_code == _KILLED:
+            what = "the sidecar was killed while it sampled"
+            last_error = last_error or "by somebody, or by the kernel for want of memory"
+        yield what, last_error, ""
+
+
+def _left(seen: Observed, plan: LaunchPlan, host: Host) -> Iterator[tuple[str, str, str]]:
+    look = f"on the host: {look_command(plan, host)}"
+    clean = f"remote-prof clean {plan.run_id}"
+    for what in dict.fromkeys(seen.left):
+        kind, _, name = what.partition(" ")
+        evidence = "it could not be removed"
+        if seen.stuck:
+            evidence += f"; the host goes on trying for {KEEP_S // 60} minutes"
+        yield f"a {kind} is left on the host: {name}", evidence, f"{clean}; {look}"
+    if not seen.clean and not seen.left:
+        evidence = seen.failure or "the connection ended before that was confirmed"
+        yield "it is not known whether the host is clean", evidence, f"{clean}; {look}"
+
+
+def look_command(plan: LaunchPlan, host: Host) -> str:
+    """Return the command that shows what is on a host of a run."""
+    engine = plan.engine_path.rpartition("/")[2]
+    method = host.become.method if host.become else "sudo"
+    prefix = f"{method} " if plan.become else ""
+    return f"{prefix}{engine} ps -a --filter label={LABEL}={plan.run_id}"
+
+
+def left_at_once(host: Host, plan: LaunchPlan | None) -> InterruptedRunError:
+    """Return the error for a user who did not wait; ``plan`` is what may be on the host."""
+    if plan is None:
+        return InterruptedRunError(
+            f"{host.name}: interrupted", evidence="nothing of the run is on the host"
+        )
+    return InterruptedRunError(
+        f"{host.name}: interrupted before the host was clean",
+        evidence="the host ends the run by itself, and removes it and what was sampled"
+        f" {KEEP_S // 60} minutes later",
+        hint=f"get it with: remote-prof fetch {plan.run_id}; or remove it:"
+        f" remote-prof clean {plan.run_id}; or look: {look_command(plan, host)}",
+    )
+
+
+def still_held(error: RemoteProfError, plan: LaunchPlan) -> RemoteProfError:
+    """Return an error with the way to what the host still holds."""
+    fetch = f"then: remote-prof fetch {plan.run_id}"
+    evidence = (
+        f"{error.evidence}; " if error.evidence else ""
+    ) + f"the host keeps what was sampled for {KEEP_S // 60} minutes"
+    hint = f"{error.hint}; {fetch}" if error.hint else fetch.removeprefix("then: ")
+    return type(error)(error.what, evidence=evidence, hint=hint)
+
+
+def sidecar_failed(host: str, seen: Observed, last_error: str) -> RemoteProfError:
+    """Return the error for a sidecar that ended before it sampled anything."""
+    return RemoteProfError(
+        f"{host}: the sidecar ended before it sampled anything",
+        evidence=f"exit code {seen.exit_code}: {last_error or 'it printed nothing'}",
+        hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
+    )
+
+
+def gone(host: str, plan: LaunchPlan) -> RemoteProfError:
+    """Return the error for a run of which the host has nothing more."""
+    return RemoteProfError(
+        f"{host}: the run is gone from the host",
+        evidence=f"there is no {plan.directory}: it was removed, or the host was started anew",
+        hint="profile it again",
+    )
+
+
+def no_samples(
+    host: str, target: TargetRecord, seen: Observed, cpu_time_s: float | None, sampled_s: float
+) -> NoSamplesError:
+    """Return the error for a sampling that caught nothing."""
+    if seen.target_gone:
+        return NoSamplesError(
+            f"{target.container} on {host} ended before it was sampled",
+            evidence="its main process is gone",
+            hint=f"see why it ended, with docker logs {target.container}; profile it while it runs",
+        )
+    used = "its CPU use is not known"
+    if cpu_time_s is not None:
+        used = f"it used {cpu_time_s:.2f} s of CPU time in {sampled_s:.1f} s"
+    return NoSamplesError(
+        f"{target.container} on {host} was not on a CPU when it was sampled",
+        evidence=used,
+        hint="profile it while it has work to do, or for longer (--duration 60)",
+    )

@@ -1,0 +1,117 @@
+"""What one process leaves for the next: whole, and without secrets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from remote_prof.engines import ProfileRequest
+from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.errors import UsageError
+from remote_prof.host.facts import parse_facts
+from remote_prof.host.gather import FactsQuery
+from remote_prof.host.target import TargetSpec, resolve
+from remote_prof.records import Become, Host, Problem, Severity
+from remote_prof.run.directory import RunDirectory
+from remote_prof.run.launch import (
+    Launch,
+    find_launch,
+    forget_held,
+    load_jobs,
+    write_jobs,
+    write_launch,
+)
+from remote_prof.run.manifest import HostRecord, RequestRecord, Status
+from remote_prof.run.plan import make_plan
+from remote_prof.run.prepare import HostJob
+from remote_prof.transport import SshOptions
+
+DATA = Path(__file__).parent / "data"
+STATE = parse_facts((DATA / "facts" / "docker-26-hybrid.txt").read_bytes())
+RUN = "20260131-235959-1a2b3c"
+SPEC = TargetSpec("api", labels=(("tier", "front"),), pid=19402, scope="process")
+REQUEST = RequestRecord(
+    ("prod-3",), "api", "container", "bpftrace", 10.0, 99, "both", "img", False, "auto", ("svg",)
+)
+HOST = Host(
+    "prod-3",
+    "10.0.0.3",
+    2222,
+    "ops",
+    identity_files=("~/.ssh/id",),
+    jump="bastion",
+    password="pw-of-ssh",
+    key_passphrase="pw-of-key",
+    become=Become(True, "su", "root", "pw-of-become"),
+    vars={"ansible_password": "pw-of-vars", "x": object()},
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(tmp_path, RUN)
+
+
+def job(directory: RunDirectory) -> HostJob:
+    query = FactsQuery("img")
+    return HostJob(RUN, HOST, SPEC, REQUEST, query, SshOptions(3.0), directory.path, 1 << 20)
+
+
+def launch(directory: RunDirectory) -> Launch:
+    found = resolve(TargetSpec("api"), STATE)
+    request = ProfileRequest(10, 99, "both", "img")
+    plan = make_plan(
+        run_id=RUN,
+        request=request,
+        runner="auto",
+        facts=STATE.facts,
+        target=found,
+        sidecar=Bpftrace().plan(request, STATE.facts, found),
+        become=True,
+    )
+    problem = Problem(Severity.WARNING, "a", "b", "c")
+    record = HostRecord("prod-3", "10.0.0.3", Status.FAILED, problems=(problem,))
+    return Launch(job(directory), plan, record)
+
+
+def without_secrets(host: Host) -> Host:
+    become = Become(True, "su", "root")
+    return replace(host, password=None, key_passphrase=None, become=become, vars={})
+
+
+def test_jobs_come_back_as_they_were_but_for_secrets(directory: RunDirectory) -> None:
+    write_jobs(directory, [job(directory)])
+    assert load_jobs(directory) == [replace(job(directory), host=without_secrets(HOST))]
+
+
+def test_a_launch_comes_back_as_it_was_but_for_secrets(directory: RunDirectory) -> None:
+    where = directory.host_directory("prod-3", "api")
+    made = launch(directory)
+    assert find_launch(directory, HOST) is None
+    write_launch(directory, where, made)
+    expected = replace(made, job=replace(made.job, host=without_secrets(HOST), directory=None))
+    assert find_launch(directory, HOST) == (where, expected)
+    forget_held(directory, HOST)
+    assert find_launch(directory, HOST) is None
+    forget_held(directory, HOST)
+
+
+def test_no_secret_is_written(directory: RunDirectory) -> None:
+    write_jobs(directory, [job(directory)])
+    write_launch(directory, directory.host_directory("prod-3", "api"), launch(directory))
+    for path in directory.path.rglob("*.json"):
+        assert "pw-of" not in path.read_text()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"run_id": 1}]', "\0", "[" * 10_000])
+def test_what_is_no_list_of_jobs_is_told(directory: RunDirectory, text: str) -> None:
+    (directory.path / "jobs.json").write_text(text)
+    with pytest.raises(UsageError, match=r"jobs\.json is not what a run leaves"):
+        load_jobs(directory)
+
+
+def test_a_run_of_an_older_version_is_told(directory: RunDirectory) -> None:
+    with pytest.raises(UsageError, match=r"jobs\.json cannot be read"):
+        load_jobs(directory)
