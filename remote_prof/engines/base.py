@@ -58,8 +58,13 @@ class Engine(Protocol):
     ) -> list[Problem]:
         """Return what speaks against running it there; without a target, what the host says."""
 
-    def plan(self, request: ProfileRequest, facts: HostFacts, target: Target) -> Sidecar:
-        """Return the sidecar: exact and deterministic."""
+    def plan(
+        self, request: ProfileRequest, facts: HostFacts, target: Target
+    ) -> tuple[Sidecar, ...]:
+        """Return the sidecars to try, the narrowest rights first: exact and deterministic."""
+
+    def denied(self, errors: str) -> bool:
+        """Say whether what a sidecar wrote to stderr means that its rights were too narrow."""
 
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse the sidecar's standard output, as the request made it. Raises ParseError."""

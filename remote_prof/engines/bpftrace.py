@@ -29,6 +29,8 @@ _KILL_AFTER_S = 20
 _CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
+# As bpftrace and the kernel's verifier put it: EPERM and EACCES, and what libbpf makes of them.
+_DENIED = re.compile(r"not permitted|[Pp]ermission denied|EPERM|EACCES|CAP_[A-Z_]+|must be root")
 _OWN_PID_MODES = ("", "private")  # as docker and podman tell of a pid namespace of its own
 
 
@@ -92,30 +94,38 @@ class Bpftrace:
             )
         return found
 
-    def plan(self, request: ProfileRequest, facts: HostFacts, target: Target) -> Sidecar:
-        """Return the sidecar for a host and a target."""
+    def plan(
+        self, request: ProfileRequest, facts: HostFacts, target: Target
+    ) -> tuple[Sidecar, ...]:
+        """Return the sidecars for a host and a target, the narrowest rights first."""
         chosen = choose_filter(facts, target)
-        rung, capabilities = choose_rung(request, facts)
         engine = facts.engine
         assert engine is not None
         options = ["no-new-privileges"]
         if facts.selinux_enforcing:
             options.append("label=disable")
-        return Sidecar(
-            image=request.image,
-            script=_script(request, one_process=_one_process(target)),
-            filter_text=str(chosen),
-            rung=rung,
-            environment=chosen.environment(),
-            capabilities=capabilities,
-            privileged=request.privileged,
-            security_options=tuple(options),
-            host_user_namespace="name=userns" in engine.security_options,
-            unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
-            memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
-            cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
-            pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
+        return tuple(
+            Sidecar(
+                image=request.image,
+                script=_script(request, target),
+                filter_text=str(chosen),
+                rung=rung,
+                environment=chosen.environment(),
+                capabilities=capabilities,
+                privileged=request.privileged,
+                security_options=tuple(options),
+                host_user_namespace="name=userns" in engine.security_options,
+                unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
+                memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
+                cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
+                pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
+            )
+            for rung, capabilities in rungs(request, facts)
         )
+
+    def denied(self, errors: str) -> bool:
+        """Say whether the kernel refused the program, or something that it needs."""
+        return _DENIED.search(errors) is not None
 
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse what the sidecar printed. Raises ParseError."""
@@ -148,14 +158,14 @@ def choose_filter(facts: HostFacts, target: Target) -> Filter:
     return Filter("by the pids of now", pids, complete=False)
 
 
-def choose_rung(request: ProfileRequest, facts: HostFacts) -> tuple[str, tuple[str, ...]]:
-    """Return the narrowest privileges that work there: a name, and the capabilities.
+def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the ladder of privileges for a host, the narrowest first: names, and capabilities.
 
     Docker knows CAP_BPF and CAP_PERFMON, and lets seccomp pass what they allow, since 23.0; the
     kernel since 5.8. CAP_SYSLOG is what shows the kernel's function names.
     """
     if request.privileged:
-        return "privileged", ()
+        return [("privileged", ())]
     engine = facts.engine
     assert engine is not None
     fine = (
@@ -163,23 +173,24 @@ def choose_rung(request: ProfileRequest, facts: HostFacts) -> tuple[str, tuple[s
         and engine.version_tuple >= _CAP_BPF_DOCKER
         and kernel_version(facts.kernel) >= _CAP_BPF_KERNEL
     )
-    names: tuple[str, ...] = ("BPF", "PERFMON") if fine else ("SYS_ADMIN",)
-    names += ("SYS_PTRACE",)
+    names: tuple[str, ...] = ("SYS_PTRACE",)
     if request.stacks != "user":
         names += ("SYSLOG",)
-    return "+".join(names), names
+    ladder = [("BPF", "PERFMON", *names)] if fine else []
+    ladder.append(("SYS_ADMIN", *names))
+    return [("+".join(rung), rung) for rung in ladder]
 
 
 def kernel_version(release: str) -> tuple[int, ...]:
     """Return the leading numbers of ``uname -r``: ``6.1.0-18-amd64`` is (6, 1)."""
-    return tuple(int(part) for part in re.findall(r"\d+", release)[:2])
+    return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", release)[:2])
 
 
 def _one_process(target: Target) -> bool:
     return target.scope == "process" and len(target.processes) == 1
 
 
-def _script(request: ProfileRequest, *, one_process: bool) -> str:
+def _script(request: ProfileRequest, target: Target) -> str:
     stacks = {"user": ("ustack",), "kernel": ("kstack",), "both": ("kstack", "ustack")}
     program = render(
         "bpftrace/oncpu.bt.j2",
@@ -192,7 +203,9 @@ def _script(request: ProfileRequest, *, one_process: bool) -> str:
         "bpftrace/sidecar.sh.j2",
         program=Verbatim(program),
         map_keys=_MAP_KEYS,
-        one_process=one_process,
+        one_process=_one_process(target),
+        main_pid=target.main_pid,
+        kernel_names=request.stacks != "user",
         kill_after_s=_KILL_AFTER_S,
         timeout_s=round(request.duration_s) + _GRACE_S,
     )

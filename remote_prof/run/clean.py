@@ -72,17 +72,12 @@ def clean_host(
             evidence="so it cannot be said which containers there are",
             hint="remote-prof doctor looks for causes",
         )
-    script = render(
-        "launcher/clean.sh.j2",
-        engine_path=engine.path,
-        label=LABEL,
-        run_id=run_id or "",
-        remove=remove,
-        format=_FORMAT % LABEL,
-        parents=[query.work_parent, *WORK_PARENTS] if query.work_parent else WORK_PARENTS,
-        call_timeout_s=CALL_TIMEOUT_S,
+    result = connection.run(
+        clean_command(
+            engine.path, query.work_parent, run_id=run_id, remove=remove, become=state.become
+        ),
+        _TIMEOUT_S,
     )
-    result = connection.run(Command("clean", script, become=state.become), _TIMEOUT_S)
     lines = result.stdout.decode("utf-8", "replace").splitlines()
     if "@@end" not in lines or "@@failed engine" in lines:
         said = result.stderr.decode("utf-8", "replace").strip()
@@ -92,6 +87,23 @@ def clean_host(
             hint="remote-prof doctor looks for causes",
         )
     return parse_remnants(lines)
+
+
+def clean_command(
+    engine_path: str, work_parent: str | None, *, run_id: str | None, remove: bool, become: bool
+) -> Command:
+    """Return the command that looks for what runs left, and perhaps removes it."""
+    script = render(
+        "launcher/clean.sh.j2",
+        engine_path=engine_path,
+        label=LABEL,
+        run_id=run_id or "",
+        remove=remove,
+        format=_FORMAT % LABEL,
+        parents=(work_parent, *WORK_PARENTS) if work_parent else WORK_PARENTS,
+        call_timeout_s=CALL_TIMEOUT_S,
+    )
+    return Command("clean", script, become=become)
 
 
 def parse_remnants(lines: list[str]) -> list[Remnant]:

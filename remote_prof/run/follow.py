@@ -20,6 +20,7 @@ from remote_prof.run.receive import Receiver
 from remote_prof.transport import Channel, Command, Connection
 
 _POLL_S = 0.2
+_MOST_LEFT = 100  # things that a host says are left there; one that lies could go on for ever
 _SILENCE_S = 60.0
 # How long a link may stay away before it is given up; what the host holds can be fetched later.
 _PATIENCE_S = 60.0
@@ -203,6 +204,7 @@ class Follower:
             seen.left.append(rest)
         elif mark == "@@left":
             seen.left.append(f"directory {rest}")
+        del seen.left[_MOST_LEFT:]
         seen.clean = seen.clean or mark in ("@@clean", "@@left")
         seen.stuck = seen.stuck or mark == "@@stuck"
         if mark == "@@gone":

@@ -127,37 +127,67 @@ class _Run:
         found = find_launch(self._directory, self._job.host)
         with self._clock.stage("connect"):
             self._connection.open()
-        if found is None:
-            plan, where = self._prepare()
-        else:
-            where, launch = found
-            plan, self._record = launch.plan, launch.record
-            self._problems += launch.record.problems
-            self._artifacts += launch.record.artifacts
-        with self._clock.stage("launch and sample"), self._interrupt.deferred():
-            self._follow(plan, where, deploy=found is None)
+        with self._clock.stage("launch and sample"):
+            if found is None:
+                plan, where = self._launch(*self._prepare())
+            else:
+                where, launch = found
+                plan, self._record = launch.plan, launch.record
+                self._problems += launch.record.problems
+                self._artifacts += launch.record.artifacts
+                self._follow(plan, where, deploy=False)
         with self._clock.stage("render"):
             self._finish(plan, where)
 
-    def _prepare(self) -> tuple[LaunchPlan, Path]:
+    def _launch(self, prepared: Prepared, where: Path) -> tuple[LaunchPlan, Path]:
+        """Launch with the narrowest rights that the kernel does not refuse."""
+        for plan in prepared.plans:
+            record = replace(
+                _draft(self._record, prepared, plan),
+                problems=tuple(self._problems),
+                artifacts=tuple(self._artifacts),
+            )
+            self._record = record
+            write_launch(self._directory, where, Launch(self._job, plan, record))
+            self._follow(plan, where, deploy=True)
+            if plan is prepared.plans[-1] or not self._denied():
+                break
+            self._problems.append(tell.refused_rights(plan, self._last_error()))
+            self._take_back()
+        return plan, where
+
+    def _denied(self) -> bool:
+        seen = self._observed
+        return (
+            seen.began_at_s is None
+            and seen.exit_code not in (0, None)
+            and seen.clean
+            and not self._interrupt.requested
+            and find_engine(self._job.request.engine).denied(self._errors())
+        )
+
+    def _take_back(self) -> None:
+        """Forget the files of a sidecar that sampled nothing: another takes its place."""
+        paths = {self._directory.path / a.path: a for a in self._artifacts}
+        for path in self._observed.files.values():
+            self._artifacts.remove(paths[path])
+            path.unlink()
+
+    def _prepare(self) -> tuple[Prepared, Path]:
         name = self._job.host.name
         self._watch(name, "reading facts")
         with self._clock.stage("facts"):
             prepared = prepare(self._job, self._connection)
         self._containers = prepared.state.containers
         self._problems += prepared.problems
-        self._record = _draft(self._record, prepared)
+        self._record = _draft(self._record, prepared, prepared.plan)
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
         where = self._directory.host_directory(name, prepared.target.name)
         facts = json.dumps(dataclasses.asdict(prepared.state.facts), indent=2, default=sorted)
         path = where / "facts.json"
         self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
-        noted = replace(
-            self._record, problems=tuple(self._problems), artifacts=tuple(self._artifacts)
-        )
-        write_launch(self._directory, where, Launch(self._job, prepared.plan, noted))
-        return prepared.plan, where
+        return prepared, where
 
     def _follow(self, plan: LaunchPlan, where: Path, *, deploy: bool) -> None:
         follower = Follower(
@@ -171,7 +201,8 @@ class _Run:
         self._observed = follower.observed
         self._plan, self._where = plan, where
         try:
-            follower.run(deploy=deploy)
+            with self._interrupt.deferred():
+                follower.run(deploy=deploy)
         except LinkLostError:
             # The profile may have arrived before; then it is shown, and the rest said.
             if not self._observed.fetched:
@@ -200,6 +231,8 @@ class _Run:
         path = seen.files.get(RAW_PROFILE)
         raw = path.read_bytes() if path else b""
         if not raw.strip() or seen.began_at_s is None:
+            if self._denied():
+                raise tell.all_rights_refused(name, plan, last_error)
             raise tell.sidecar_failed(name, seen, last_error)
         self._analysis = analyse(
             find_engine(request.engine),
@@ -220,10 +253,12 @@ class _Run:
         report = build_report(self._analysis, request, record, self._job.run_id)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
 
-    def _last_error(self) -> str:
+    def _errors(self) -> str:
         path = self._observed.files.get("sidecar.err")
-        text = path.read_bytes()[-65536:].decode("utf-8", "replace") if path else ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return path.read_bytes()[-65536:].decode("utf-8", "replace") if path else ""
+
+    def _last_error(self) -> str:
+        lines = [line.strip() for line in self._errors().splitlines() if line.strip()]
         told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
         return told[-1][:300] if told else ""
 
@@ -271,9 +306,9 @@ class _Run:
         )
 
 
-def _draft(record: HostRecord, prepared: Prepared) -> HostRecord:
-    """Return the record with what was read of the host."""
-    facts, plan, target = prepared.state.facts, prepared.plan, prepared.target
+def _draft(record: HostRecord, prepared: Prepared, plan: LaunchPlan | None) -> HostRecord:
+    """Return the record with what was read of the host, and what will be put there."""
+    facts, target = prepared.state.facts, prepared.target
     engine = facts.engine
     record = replace(
         record,

@@ -38,12 +38,21 @@ class HostJob:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A host that was read, and the plan for it: nothing has been changed yet."""
+    """A host that was read, and the plans for it: nothing has been changed yet.
+
+    ``plans`` differ in their rights, the narrowest first; the next is for when the kernel refuses.
+    There are none where an error speaks against the run.
+    """
 
     state: HostState
     target: Target | None
-    plan: LaunchPlan | None
+    plans: tuple[LaunchPlan, ...]
     problems: tuple[Problem, ...]
+
+    @property
+    def plan(self) -> LaunchPlan | None:
+        """The plan that is tried first."""
+        return self.plans[0] if self.plans else None
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -80,22 +89,25 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
     engine, request = find_engine(job.request.engine), profile_request(job.request)
     problems += engine.problems(request, facts, target)
     if target is None:
-        return Prepared(state, None, None, tuple(problems))
+        return Prepared(state, None, (), tuple(problems))
     problems += check_target(target)
-    prepared = Prepared(state, target, None, tuple(problems))
+    prepared = Prepared(state, target, (), tuple(problems))
     if prepared.errors:
         return prepared
-    plan = make_plan(
-        run_id=job.run_id,
-        request=request,
-        runner=job.request.runner,
-        facts=facts,
-        target=target,
-        sidecar=engine.plan(request, facts, target),
-        become=state.become,
-        max_artifact_bytes=job.max_artifact_bytes,
+    plans = tuple(
+        make_plan(
+            run_id=job.run_id,
+            request=request,
+            runner=job.request.runner,
+            facts=facts,
+            target=target,
+            sidecar=sidecar,
+            become=state.become,
+            max_artifact_bytes=job.max_artifact_bytes,
+        )
+        for sidecar in engine.plan(request, facts, target)
     )
-    return Prepared(state, target, plan, tuple(problems))
+    return Prepared(state, target, plans, tuple(problems))
 
 
 def refusal(prepared: Prepared) -> PreflightError:

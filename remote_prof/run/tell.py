@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from remote_prof.errors import InterruptedRunError, NoSamplesError, RemoteProfError
+from remote_prof.errors import (
+    InterruptedRunError,
+    NoSamplesError,
+    PreflightError,
+    RemoteProfError,
+)
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import TargetRecord
@@ -98,6 +103,27 @@ def sidecar_failed(host: str, seen: Observed, last_error: str) -> RemoteProfErro
         f"{host}: the sidecar ended before it sampled anything",
         evidence=f"exit code {seen.exit_code}: {last_error or 'it printed nothing'}",
         hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
+    )
+
+
+def refused_rights(plan: LaunchPlan, last_error: str) -> Problem:
+    """Return what is noted where a rung of the ladder was too low: the next one is tried."""
+    return Problem(
+        Severity.WARNING,
+        f"the kernel refuses the sidecar with {plan.sidecar.rung}: wider rights are tried",
+        last_error,
+    )
+
+
+def all_rights_refused(host: str, plan: LaunchPlan, last_error: str) -> PreflightError:
+    """Return the error for a kernel that refuses the last rung, too."""
+    hint = "as a last resort: --privileged; or use another engine"
+    if plan.sidecar.privileged:
+        hint = "see dmesg and the security modules of that host, or use another engine"
+    return PreflightError(
+        f"{host}: the kernel refuses the sidecar also with {plan.sidecar.rung}",
+        evidence=last_error or "it printed nothing",
+        hint=hint,
     )
 
 

@@ -14,8 +14,8 @@ from remote_prof.engines.bpftrace import (
     Bpftrace,
     Filter,
     choose_filter,
-    choose_rung,
     kernel_version,
+    rungs,
 )
 from remote_prof.host.facts import HostFacts, parse_facts
 from remote_prof.host.target import Target, TargetSpec, resolve
@@ -82,31 +82,54 @@ def test_processes_are_told_by_their_pids(spec: TargetSpec, predicate: str) -> N
     assert choose_filter(FACTS, target(spec, ids=(11,))) == Filter("by pid", predicate)
 
 
+FINE = ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")
+WIDE = ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
+
+
 @pytest.mark.parametrize(
-    ("facts", "names"),
+    ("facts", "ladder"),
     [
-        (on(), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
-        (on(version="23.0.0"), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
-        (on(kernel="5.8.0"), ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")),
-        (on(version="20.10.24+dfsg1"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
-        (on(version=""), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
-        (on(kernel="5.4.0-150-generic"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
-        (on(kernel="4.18.0-553.el8"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
-        (on(engine="podman", version="24.0"), ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")),
+        (on(), [FINE, WIDE]),
+        (on(version="23.0.0"), [FINE, WIDE]),
+        (on(kernel="5.8.0"), [FINE, WIDE]),
+        (on(version="20.10.24+dfsg1"), [WIDE]),
+        (on(version=""), [WIDE]),
+        (on(kernel="5.4.0-150-generic"), [WIDE]),
+        (on(kernel="4.18.0-553.el8"), [WIDE]),
+        (on(engine="podman", version="24.0"), [WIDE]),
     ],
 )
-def test_privileges_are_the_narrowest_that_work(facts: HostFacts, names: tuple[str, ...]) -> None:
-    assert choose_rung(REQUEST, facts) == ("+".join(names), names)
+def test_the_ladder_begins_with_the_narrowest_privileges_that_work(
+    facts: HostFacts, ladder: list[tuple[str, ...]]
+) -> None:
+    assert rungs(REQUEST, facts) == [("+".join(names), names) for names in ladder]
+    assert [one.capabilities for one in Bpftrace().plan(REQUEST, facts, API)] == ladder
 
 
 def test_names_of_the_kernel_are_not_asked_for_in_vain() -> None:
-    rung, names = choose_rung(replace(REQUEST, stacks="user"), on())
-    assert (rung, names) == ("BPF+PERFMON+SYS_PTRACE", ("BPF", "PERFMON", "SYS_PTRACE"))
-    assert "SYSLOG" in choose_rung(replace(REQUEST, stacks="kernel"), on())[1]
+    found = rungs(replace(REQUEST, stacks="user"), on())
+    assert found[0] == ("BPF+PERFMON+SYS_PTRACE", ("BPF", "PERFMON", "SYS_PTRACE"))
+    assert all("SYSLOG" in names for _, names in rungs(replace(REQUEST, stacks="kernel"), on()))
 
 
 def test_everything_only_when_asked_for() -> None:
-    assert choose_rung(replace(REQUEST, privileged=True), on()) == ("privileged", ())
+    assert rungs(replace(REQUEST, privileged=True), on()) == [("privileged", ())]
+
+
+@pytest.mark.parametrize(
+    ("errors", "denied"),
+    [
+        ("ERROR: failed to create map: Operation not permitted", True),
+        ("perf_event_open(): Permission denied", True),
+        ("ERROR: CAP_BPF is required", True),
+        ("ERROR: bpftrace currently only supports running as the root user; must be root", True),
+        ("docker: Error response from daemon: No such image: img.", False),
+        ("stdin:1:1-2: ERROR: syntax error", False),
+        ("", False),
+    ],
+)
+def test_a_refusal_of_the_kernel_is_told_from_other_errors(errors: str, denied: bool) -> None:
+    assert Bpftrace().denied(errors) is denied
 
 
 @pytest.mark.parametrize(
@@ -153,20 +176,20 @@ def test_processes_that_start_later_may_be_missed() -> None:
 
 
 def test_the_sidecar_gets_what_the_host_can_limit() -> None:
-    sidecar = Bpftrace().plan(REQUEST, FACTS, API)
+    sidecar = Bpftrace().plan(REQUEST, FACTS, API)[0]
     assert sidecar.capabilities == ("BPF", "PERFMON", "SYS_PTRACE", "SYSLOG")
     assert not sidecar.privileged
     assert sidecar.security_options == ("no-new-privileges",)
     assert (sidecar.memory_limit_bytes, sidecar.cpu_limit, sidecar.pids_limit) == (1 << 30, 1.0, 64)
     assert (sidecar.host_user_namespace, sidecar.unlimited_locked_memory) == (False, False)
     assert sidecar.filter_text == "by control group: cgroup == 11711"
-    assert sidecar == Bpftrace().plan(REQUEST, FACTS, API)
+    assert sidecar == Bpftrace().plan(REQUEST, FACTS, API)[0]
 
 
 def test_the_sidecar_goes_without_limits_where_there_are_none() -> None:
     assert FACTS.engine is not None
     engine = replace(FACTS.engine, memory_limit=False, cpu_limit=False, pids_limit=False)
-    sidecar = Bpftrace().plan(REQUEST, replace(FACTS, engine=engine), API)
+    sidecar = Bpftrace().plan(REQUEST, replace(FACTS, engine=engine), API)[0]
     assert (sidecar.memory_limit_bytes, sidecar.cpu_limit, sidecar.pids_limit) == (None,) * 3
 
 
@@ -174,7 +197,9 @@ def test_the_sidecar_fits_odd_hosts() -> None:
     facts = on(kernel="5.10.0")
     assert facts.engine is not None
     remapped = replace(facts.engine, security_options=("name=userns",))
-    sidecar = Bpftrace().plan(REQUEST, replace(facts, engine=remapped, selinux_enforcing=True), API)
+    sidecar = Bpftrace().plan(
+        REQUEST, replace(facts, engine=remapped, selinux_enforcing=True), API
+    )[0]
     assert sidecar.security_options == ("no-new-privileges", "label=disable")
     assert sidecar.host_user_namespace
     assert sidecar.unlimited_locked_memory  # before 5.11 maps count as locked memory
@@ -182,7 +207,7 @@ def test_the_sidecar_fits_odd_hosts() -> None:
 
 @pytest.mark.parametrize("stacks", ["user", "kernel", "both"])
 def test_the_script_is_as_expected(stacks: str, bless: bool) -> None:
-    sidecar = Bpftrace().plan(replace(REQUEST, stacks=stacks), FACTS, API)
+    sidecar = Bpftrace().plan(replace(REQUEST, stacks=stacks), FACTS, API)[0]
     expected = DATA / "sidecar" / f"{stacks}.sh"
     if bless:
         expected.parent.mkdir(exist_ok=True)
@@ -195,7 +220,7 @@ def test_the_script_is_as_expected(stacks: str, bless: bool) -> None:
     ("duration_s", "interval"), [(1.0, 2), (20.0, 2), (50.0, 5), (100.0, 10), (3600.0, 10)]
 )
 def test_maps_are_printed_now_and_then(duration_s: float, interval: int) -> None:
-    script = Bpftrace().plan(replace(REQUEST, duration_s=duration_s), FACTS, API).script
+    script = Bpftrace().plan(replace(REQUEST, duration_s=duration_s), FACTS, API)[0].script
     assert f"@next = nsecs - @begin + {interval}000000000;" in script
     assert f"< {round(duration_s * 1e9)})" in script
     assert f"timeout -s INT -k 20 {round(duration_s) + 60} bpftrace" in script
@@ -210,7 +235,7 @@ def test_maps_are_printed_now_and_then(duration_s: float, interval: int) -> None
     ],
 )
 def test_an_old_cache_is_for_one_process_alone(spec: TargetSpec, cached: int) -> None:
-    script = Bpftrace().plan(REQUEST, FACTS, target(spec)).script
+    script = Bpftrace().plan(REQUEST, FACTS, target(spec))[0].script
     assert f"BPFTRACE_CACHE_USER_SYMBOLS={cached};" in script
 
 
@@ -225,7 +250,7 @@ exit 3
 def run_sidecar(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the script as the sidecar would, with a bpftrace that shows what it was given."""
     return subprocess.run(
-        ["sh", "-c", Bpftrace().plan(REQUEST, FACTS, API).script],
+        ["sh", "-c", Bpftrace().plan(REQUEST, FACTS, API)[0].script],
         env={"PATH": f"{directory}:/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
@@ -243,7 +268,10 @@ def test_the_script_gives_bpftrace_its_program(tmp_path: Path) -> None:
     done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (3, "")
-    assert lines[:3] == ["# bpftrace v0.23.2", "# filter: cgroup == 7", "max: 65536"]
+    assert lines[:2] == ["# bpftrace v0.23.2", "# filter: cgroup == 7"]
+    # The process is not there: what the rights do not allow is said before anything is sampled.
+    assert "WARNING: the files of the target cannot be read" in lines[2]
+    assert "max: 65536" in lines
     assert "profile:hz:99 /cgroup == 7/ {" in lines
     assert lines[-1] == "@@ end 3"
 
