@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from remote_prof import console
 from remote_prof.cli import options
 from remote_prof.cli.completion import remember_containers
-from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.errors import ExitCode, NoSamplesError, RemoteProfError, UsageError
 from remote_prof.records import Problem, Severity
 
 if TYPE_CHECKING:
     from remote_prof.host.facts import HostFacts
     from remote_prof.run.prepare import HostJob
 
+_PROBE_S = 0.2
 EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -23,47 +29,50 @@ $ remote-prof doctor --host prod-3
 
 $ remote-prof doctor -H prod-3 -C api
 
+$ remote-prof doctor -H prod-3 -C api --probe
+
 $ remote-prof doctor -H prod-3 -C api && remote-prof run -H prod-3 -C api
 
 Exit codes: 0 a run would work; 1 it would not; 4 the host cannot be reached.
 """
 
 
+@options.connects
 def doctor(
     host: options.HostPattern,
     container: options.Container = None,
     label: options.Labels = None,
     inventory: options.Inventory = None,
     image: options.Image = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Try it for a moment: a sidecar with the narrowest rights that the kernel takes.",
+        ),
+    ] = False,
     as_json: options.AsJson = False,
-    connection: options.Connection = None,
-    user: options.User = None,
-    port: options.Port = None,
-    identity: options.Identity = None,
-    connect_timeout: options.ConnectTimeout = None,
-    host_key_checking: options.HostKeyChecking = None,
-    ask_become_pass: options.AskBecomePass = False,
+    *,
+    flags: options.ConnectFlags,
 ) -> int:
     """Check a host, or a container on it: all problems at once, each with cause, evidence and fix.
 
-    Changes nothing on the host.
+    Changes nothing on the host, unless told to probe.
     """
     from remote_prof.cli.invocation import (
-        ConnectFlags,
         make_jobs,
         resolve_settings,
         select_hosts,
         target_spec,
     )
 
-    flags = ConnectFlags(
-        connection, user, port, identity, connect_timeout, host_key_checking, ask_become_pass
-    )
     settings = resolve_settings(flags.settings() | {"inventory": inventory, "image": image})
     asked = container is not None or bool(label)
+    if probe and not asked:
+        raise UsageError("--probe needs something to sample", hint="name a container: -C NAME")
     spec = target_spec(container=container, labels=label, scope="container") if asked else None
     examined = [
-        _examine(job)
+        _examine(job, probe=probe)
         for job in make_jobs(select_hosts(host, settings.values, flags), spec, settings)
     ]
     if as_json:
@@ -85,7 +94,7 @@ class _Examined:
     problems: tuple[Problem, ...]
 
 
-def _examine(job: HostJob) -> _Examined:
+def _examine(job: HostJob, *, probe: bool) -> _Examined:
     from remote_prof.run.prepare import open_and_prepare
 
     try:
@@ -102,12 +111,41 @@ def _examine(job: HostJob) -> _Examined:
         facts["privileges"] = prepared.plan.sidecar.rung
         facts["runner"] = prepared.plan.runner
     code = ExitCode.ERROR if prepared.errors else ExitCode.OK
-    return _Examined(job.host.name, code, facts, prepared.problems)
+    found = _Examined(job.host.name, code, facts, prepared.problems)
+    return _probe(job, found) if probe and prepared.plan is not None else found
+
+
+def _probe(job: HostJob, found: _Examined) -> _Examined:
+    """Run for a moment, and say what it took; that nothing was on a CPU then does not matter."""
+    from remote_prof.run.invocation import run_jobs
+
+    short = dataclasses.replace(job.request, duration_s=_PROBE_S, formats=())
+    with tempfile.TemporaryDirectory(prefix="remote-prof-") as place:
+        outcome = run_jobs(
+            [dataclasses.replace(job, request=short)],
+            results=Path(place),
+            watch=lambda *_: None,
+            command=sys.argv,
+        )
+    (result,) = outcome.results
+    error = result.error
+    # How good a profile of a moment is says nothing.
+    known = (*found.problems, *(result.analysis.hints if result.analysis else ()))
+    problems = found.problems + tuple(p for p in result.record.problems if p not in known)
+    if error is not None and not isinstance(error, NoSamplesError):
+        problem = Problem(Severity.ERROR, error.what, error.evidence, error.hint)
+        return dataclasses.replace(
+            found, exit_code=error.exit_code, problems=(*found.problems, problem)
+        )
+    sidecar = result.record.sidecar
+    proven = {"proven": f"{sidecar.rung}, {sidecar.tool or 'sampled'}"} if sidecar else {}
+    return dataclasses.replace(found, facts=found.facts | proven, problems=problems)
 
 
 def _describe(facts: HostFacts) -> dict[str, str]:
     engine, image = facts.engine, facts.image
-    parent, free = next(iter(facts.work_parents.items()), ("none", 0))
+    parent = facts.work_parent or next(iter(facts.work_parents), "none")
+    free = facts.work_parents.get(parent, 0)
     found = {
         "kernel": f"{facts.kernel} {facts.architecture}, BTF {'yes' if facts.btf else 'no'}",
         "system": facts.os_name,

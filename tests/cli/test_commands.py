@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,19 @@ RAW = (
     b"@stacks_a[7, svc, \n, \n    work+2\n    main+3\n]: 40\n@@ end 0\n"
 )
 WHERE = ("-i", "prod-3,prod-4,", "-H")
-COMMANDS = ("run", "ps", "doctor", "hosts", "report", "convert", "runs", "runs show", "config")
+COMMANDS = (
+    "run",
+    "fetch",
+    "clean",
+    "ps",
+    "doctor",
+    "hosts",
+    "report",
+    "convert",
+    "runs",
+    "runs show",
+    "config",
+)
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -75,6 +88,41 @@ def test_doctor_finds_nothing(cli: Cli, script: Script) -> None:
     assert done.code == 0
     assert "filter:" in done.out
     assert done.out.endswith("prod-3: a run would work\n")
+
+
+def test_doctor_tries_it_for_a_moment(cli: Cli, script: Script) -> None:
+    refused = launched(b"", exit_code=1, errors=b"ERROR: map: Operation not permitted\n")
+    script.hosts = {
+        "prod-3": [
+            ("facts", FACTS),
+            ("facts", FACTS),
+            ("deploy and follow", refused),
+            ("deploy and follow", launched(RAW)),
+        ]
+    }
+    done = cli("doctor", *WHERE, "prod-3", "-C", "api", "--probe")
+    assert done.code == 0, done.err
+    assert re.search(r"proven: +SYS_ADMIN\+SYS_PTRACE\+SYSLOG, bpftrace v0.23.2", done.out)
+    assert "the kernel refuses the sidecar with BPF+PERFMON+SYS_PTRACE+SYSLOG" in done.err
+    assert "samples: shares are rough" not in done.err
+    assert not Path("results").exists()
+
+
+def test_doctor_says_when_the_kernel_refuses_every_rung(cli: Cli, script: Script) -> None:
+    refused = launched(b"", exit_code=1, errors=b"ERROR: map: Operation not permitted\n")
+    rungs = [("deploy and follow", refused)] * 2
+    script.hosts = {"prod-3": [("facts", FACTS), ("facts", FACTS), *rungs]}
+    done = cli("doctor", *WHERE, "prod-3", "-C", "api", "--probe")
+    assert done.code == 1
+    assert "refuses the sidecar also with SYS_ADMIN+SYS_PTRACE+SYSLOG" in done.err
+    assert "map: Operation not permitted" in done.err
+    assert "--privileged" in done.err
+
+
+def test_doctor_probes_nothing_but_a_container(cli: Cli, script: Script) -> None:
+    done = cli("doctor", *WHERE, "prod-3", "--probe")
+    assert done.code == 5
+    assert script.connected == []
 
 
 def test_doctor_finds_everything_at_once(cli: Cli, script: Script) -> None:
@@ -263,7 +311,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
         "from remote_prof.cli.app import main\n"
         "try: main()\n"
         "except SystemExit as ended: assert not ended.code\n"
-        f"heavy = {{'paramiko', 'fabric', 'yaml', 'jinja2'{own}}}\n"
+        f"heavy = {{'asyncssh', 'asyncio', 'yaml', 'jinja2'{own}}}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,3 +216,26 @@ def test_a_name_without_end_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 def test_facts_hold_what_was_meant() -> None:
     names = [found.name for found in parse_facts(EVIL_FACTS).containers]
     assert f"api{EVIL}" in names
+
+
+def test_a_file_that_is_none_is_not_replaced(cli: Cli) -> None:
+    Path("a.folded").write_text("a;b 3\n")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        done = cli("convert", "a.folded", "--to", "folded", "-o", "pipe")
+        assert done.code == 0
+        assert os.read(reader, 100) == b"a;b 3\n"
+    finally:
+        os.close(reader)
+    assert Path("pipe").is_fifo()
+
+
+def test_too_little_memory_is_one_sentence(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(path: Path) -> bytes:
+        raise MemoryError(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    done = cli("convert", "huge", "--to", "svg")
+    assert done.code == 1
+    assert "error: there is not enough memory here for that" in done.err
