@@ -13,8 +13,10 @@ LAB_DIR ?= $(HOME)/.cache/remote-prof/lab/demo
 LAB := $(SUDO) $(BIN)/python -m tests.lab
 HOST ?= prod-3
 CONTAINER ?= api
+RUNS ?= 300
+FUZZ_S ?= 60
 
-.PHONY: help demo lab lab-down test check unit lab-test bless bench build install clean
+.PHONY: help demo lab lab-down test check unit lab-test faults soak fuzz bless bench build install clean
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -57,8 +59,19 @@ unit: $(READY)  ## Tests that need no host: unit, recorded, golden, command line
 lab-test: $(READY)  ## Tests on real hosts
 	$(QUIET_SUDO) $(BIN)/pytest -q tests/lab
 
+fuzz: $(READY)  ## Fuzz each parser of what hosts send, FUZZ_S seconds each
+	@$(BIN)/pip install --quiet --group fuzz
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S)
+
+faults: $(READY)  ## The matrix of faults alone, but for its slow rows
+	$(QUIET_SUDO) $(BIN)/pytest -q tests/lab/faults
+
+soak: $(READY)  ## Slow faults, then RUNS=300 runs in a row: nothing grows, nothing is left
+	$(SUDO) $(BIN)/pytest -q -m soak tests
+	$(SUDO) $(BIN)/python -m tests.lab.soak --runs $(RUNS)
+
 bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
-	$(BIN)/pytest -q tests/golden --bless
+	$(BIN)/pytest -q tests/golden tests/docs/test_faults.py --bless
 
 bench: $(READY)  ## Measure against the procedure by hand
 	$(SUDO) $(BIN)/python -m benchmarks.overhead

@@ -1,4 +1,9 @@
-"""The only place that prints: data on stdout; progress, notes and problems on stderr."""
+"""The only place that prints: data on stdout; progress, notes and problems on stderr.
+
+What is printed may come from a host, or from an inventory that somebody else wrote: names, output,
+error texts. So every text passes ``visible`` here, whoever prints it: what could drive a terminal
+is spelt out, and nothing is read as markup.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +31,21 @@ _STAGES = {
     "cleaning": "cleaning the host",
 }
 _WIDEST = 100_000  # columns
+_LONGEST = 4096  # characters of one name or message; C++ has functions with names of thousands
 _SILENT_STAGES = ("done", "left")
 
 
 def write(text: str) -> None:
-    """Write data to stdout as it is."""
-    sys.stdout.write(text)
+    """Write a document to stdout, line by line."""
+    sys.stdout.write("\n".join(map(visible, text.split("\n"))))
     sys.stdout.flush()
 
 
 def write_bytes(data: bytes) -> None:
-    """Write bytes to stdout as they are."""
+    """Write a file's content to stdout: to the letter, but to a terminal as ``write`` does."""
+    if sys.stdout.isatty():
+        write(data.decode("utf-8", "replace"))
+        return
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 
@@ -54,8 +63,7 @@ def table(
     for number, name in enumerate(header):
         drawn.add_column(name, justify="right" if number in right else "left")
     for row in rows:
-        # Text, not str: names of functions and containers are not markup.
-        drawn.add_row(*(Text(printable(cell)) for cell in row))
+        drawn.add_row(*(Text(_short(cell)) for cell in row))
     out = _console(stderr=False)
     # As wide as it needs, as docker ps does it: nothing is cut, neither here nor in a pipe.
     wide = out.options.update(max_width=_WIDEST)
@@ -65,16 +73,19 @@ def table(
 
 def line(text: str, *, style: str = "") -> None:
     """Print one line on stdout."""
-    _console(stderr=False).print(
-        printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True
-    )
+    _print(text, style, stderr=False)
 
 
 def note(text: str, *, style: str = "") -> None:
     """Print one line on stderr."""
-    _console(stderr=True).print(
-        printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True
-    )
+    _print(text, style, stderr=True)
+
+
+def _print(text: str, style: str, *, stderr: bool) -> None:
+    from rich.text import Text
+
+    # Text, not str: it holds no markup and no :codes: of pictures.
+    _console(stderr=stderr).print(Text(_short(text), style=style), soft_wrap=True)
 
 
 def problem(found: Problem) -> None:
@@ -91,16 +102,29 @@ def _three_parts(severity: Severity, what: str, evidence: str, fix: str) -> None
     from rich.text import Text
 
     out = _console(stderr=True)
-    head = Text(f"{severity}: ", style=_STYLES[severity]).append(printable(what), style="default")
+    head = Text(f"{severity}: ", style=_STYLES[severity]).append(_short(what), style="default")
     out.print(head, soft_wrap=True, highlight=False)
     for name, text in (("evidence", evidence), ("next step", fix)):
         if text:
             note(f"  {name}: {text}")
 
 
-def printable(text: str) -> str:
-    """Return text without control characters: what hosts call things must not drive a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+def visible(text: str) -> str:
+    r"""Return one line in which every character that does not show is spelt out.
+
+    ``\x1b``, ``\n``, ``\u202e``: control characters of both kinds, line breaks, signs that turn
+    the direction of writing, lone surrogates, and spaces other than the space itself.
+    """
+    if text.isprintable():
+        return text
+    spelt = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(spelt)
+
+
+def _short(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return visible(text)
+    return f"{visible(text[:_LONGEST])}... ({len(text) - _LONGEST} more characters)"
 
 
 @contextmanager
@@ -137,8 +161,8 @@ class Stages:
             note(f"{host}: {text} ({time.monotonic() - self._begun:.1f} s)")
             return
         if host not in self._tasks:
-            self._tasks[host] = self._live.add_task(host, total=None)
-        self._live.update(self._tasks[host], description=printable(f"{host}: {text}"))
+            self._tasks[host] = self._live.add_task("", total=None)
+        self._live.update(self._tasks[host], description=_short(f"{host}: {text}"))
 
 
 def _console(*, stderr: bool) -> Console:

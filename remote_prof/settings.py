@@ -29,13 +29,17 @@ if TYPE_CHECKING:
 FILE_NAME = "remote-prof.toml"
 ENVIRONMENT_PREFIX = "REMOTE_PROF_"
 
-PASSWORD_VARIABLE = "REMOTE_PROF_BECOME_PASSWORD"  # noqa: S105  the name of a variable
-"""Holds the sudo password; it is handed on to no process."""
+SECRET_VARIABLES: Mapping[str, str] = {
+    "connection": "REMOTE_PROF_CONNECTION_PASSWORD",
+    "key-passphrase": "REMOTE_PROF_KEY_PASSPHRASE",
+    "become": "REMOTE_PROF_BECOME_PASSWORD",
+}
+"""Kind of a secret to the variable that may hold it; they are handed on to no process."""
 
-OTHER_VARIABLES = (PASSWORD_VARIABLE, "REMOTE_PROF_COMPLETE", "REMOTE_PROF_LAB_*")
-"""Environment variables that are no settings: a secret, completion, and the test laboratory."""
+OTHER_VARIABLES = (*SECRET_VARIABLES.values(), "REMOTE_PROF_COMPLETE", "REMOTE_PROF_LAB_*")
+"""Environment variables that are no settings: secrets, completion, and the test laboratory."""
 
-_OTHER = re.compile(r"REMOTE_PROF_(BECOME_PASSWORD|COMPLETE|LAB_\w+)\Z")
+_OTHER = re.compile(rf"({'|'.join(SECRET_VARIABLES.values())}|REMOTE_PROF_(COMPLETE|LAB_\w+))\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,20 @@ class Settings:
     port: int | None = None
     identity: Path | None = None
     privileged: bool = False
+    keyring: bool = False
+    max_artifact_bytes: int = 256 << 20
 
 
 _UNIT = re.compile(r"_(s|hz)\Z")
-NAMES: Mapping[str, str] = {_UNIT.sub("", field.name): field.name for field in fields(Settings)}
+NAMES: Mapping[str, str] = {
+    _UNIT.sub("", field.name).replace("_bytes", "_size"): field.name for field in fields(Settings)
+}
 """Name in files, flags and ``REMOTE_PROF_<NAME>`` to field: ``duration`` sets ``duration_s``."""
 
 _VARIABLES = tuple(name.upper() for name in NAMES)
 _FLAGS = {"formats": "--format"}
 _PATHS = frozenset({"inventory", "results", "identity"})
+_SIZE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,3})? ?([kmgt]i?b?|b)?", re.ASCII | re.IGNORECASE)
 _DURATION = "a length of time such as 30, 30s, 2m or 1h30m"
 _EXPECTED = {
     "inventory": "the path of an inventory, or hosts as host1,host2,",
@@ -83,6 +92,8 @@ _EXPECTED = {
     "port": "a whole number from 1 to 65535",
     "identity": "the path of a private key",
     "privileged": "'true' or 'false'",
+    "keyring": "'true' or 'false'",
+    "max_artifact_size": "a size of at least 1MiB, such as 500MB or 1GiB",
 }
 
 
@@ -246,8 +257,9 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[Problem]:
         if variable.removeprefix(ENVIRONMENT_PREFIX) in _VARIABLES:
             continue
         # Names are compared without what they all begin with, which would make any two alike.
+        secrets = [name.removeprefix(ENVIRONMENT_PREFIX) for name in SECRET_VARIABLES.values()]
         near = difflib.get_close_matches(
-            variable.removeprefix(ENVIRONMENT_PREFIX), [*_VARIABLES, "BECOME_PASSWORD"], 1, 0.6
+            variable.removeprefix(ENVIRONMENT_PREFIX), [*_VARIABLES, *secrets], 1, 0.6
         )
         meant = f"did you mean {ENVIRONMENT_PREFIX}{near[0]}?" if near else ""
         yield Problem(
@@ -282,7 +294,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     """Build what checks a setting; pydantic is imported when there is something to check."""
     from typing import Annotated, get_type_hints
 
-    from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter
+    from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, TypeAdapter
 
     path = Annotated[Path, BeforeValidator(_location)]
     narrower: dict[str, Any] = {
@@ -305,6 +317,9 @@ def _adapter(name: str) -> TypeAdapter[Any]:
         ],
         "results": path,
         "identity": path,
+        "max_artifact_size": Annotated[
+            ByteSize, BeforeValidator(_size), Field(ge=1 << 20, le=1 << 50)
+        ],
     }
     return TypeAdapter(narrower.get(name, get_type_hints(Settings)[NAMES[name]]))
 
@@ -324,6 +339,13 @@ def _location(value: object) -> object:
 
 def _seconds(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else _not_bool(value)
+
+
+def _size(value: object) -> object:
+    # pydantic reads the beginning of a text and leaves the rest.
+    if isinstance(value, str) and not _SIZE.fullmatch(value):
+        raise ValueError
+    return _not_bool(value)
 
 
 def _not_bool(value: object) -> object:

@@ -99,6 +99,14 @@ def main() -> None:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         code = ExitCode.OK
+    except MemoryError:
+        console.error(
+            RemoteProfError(
+                "there is not enough memory here for that",
+                hint="look at the size of the raw profile; give less of it at a time",
+            )
+        )
+        code = ExitCode.ERROR
     except OSError as error:
         # Of this machine: a full disk, a directory without rights.
         console.error(RemoteProfError(str(error), hint="is there room, and may you write there?"))
@@ -109,7 +117,7 @@ def main() -> None:
 def entry() -> NoReturn:
     """Run as a program of its own, and end it at once.
 
-    The interpreter's tear-down of what paramiko and pydantic brought takes 0.2 s and frees nothing
+    The interpreter's tear-down of what asyncssh and pydantic brought takes 0.2 s and frees nothing
     that the end of the process does not free.
     """
     code = 1

@@ -1,13 +1,16 @@
 """Shell completion of names that are known without asking a host.
 
 Hosts come from the inventory, containers from what earlier commands saw on a host. A completion
-never fails: where something is wrong, it knows no names.
+never fails: where something is wrong, it knows no names. Hosts and inventories of others can call
+things what they like, and zsh evaluates what is completed: only names of harmless characters are
+offered.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from remote_prof.host.containers import Container
 
 _MOST_HOSTS = 500
+_HARMLESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@/+-]*")
 
 
 def complete_host(context: typer.Context, incomplete: str) -> list[str]:
@@ -33,7 +37,7 @@ def complete_host(context: typer.Context, incomplete: str) -> list[str]:
     except RemoteProfError:
         return []
     names = [host.name for host in inventory.hosts] + list(inventory.groups) + ["localhost"]
-    return sorted({name for name in names if name.startswith(incomplete)})
+    return sorted(set(_offered(names, incomplete)))
 
 
 def complete_container(context: typer.Context, incomplete: str) -> list[str]:
@@ -41,7 +45,7 @@ def complete_container(context: typer.Context, incomplete: str) -> list[str]:
     known = _load()
     host = context.params.get("host")
     lists = [known[host]] if host in known else list(known.values())
-    return sorted({name for names in lists for name in names if name.startswith(incomplete)})
+    return sorted(set(_offered([name for names in lists for name in names], incomplete)))
 
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
@@ -56,7 +60,11 @@ def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     except RemoteProfError:
         return []
     names = [run.path.name for run in reversed(list_runs(results))]
-    return [name for name in [*names, "last"] if name.startswith(incomplete)]
+    return _offered([*names, "last"], incomplete)
+
+
+def _offered(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete) and _HARMLESS.fullmatch(name)]
 
 
 def remember_containers(host: str, containers: Iterable[Container]) -> None:

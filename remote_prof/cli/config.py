@@ -36,6 +36,8 @@ def _text(value: object) -> str:
         return ", ".join(str(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value >= 1 << 20 and value % (1 << 20) == 0:
+        return f"{value >> 20}MiB"
     if isinstance(value, float):
         return f"{value:g}"
     return "" if value is None else str(value)

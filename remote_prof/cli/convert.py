@@ -48,8 +48,12 @@ def convert(
     if output == "-":
         console.write_bytes(data)
         return
+    path = Path(output)
     try:
-        write_atomically(Path(output), data)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a device or a pipe, which is not to be replaced
+        else:
+            write_atomically(path, data)
     except OSError as error:
         raise UsageError(f"{output} cannot be written", evidence=str(error)) from error
 

@@ -34,10 +34,10 @@ def hosts(
     as_json: options.AsJson = False,
 ) -> None:
     """List the hosts of the inventory."""
-    from remote_prof.cli.invocation import ConnectFlags, resolve_settings, select_hosts
+    from remote_prof.cli.invocation import resolve_settings, select_hosts
 
     settings = resolve_settings({"inventory": inventory})
-    found = select_hosts(pattern, settings.values, ConnectFlags())
+    found = select_hosts(pattern, settings.values, None)
     if as_json:
         documents = []
         for host in found:

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
+from remote_prof.cli.options import ConnectFlags
 from remote_prof.errors import UsageError
 from remote_prof.records import Become, Host, Severity
-from remote_prof.settings import PASSWORD_VARIABLE, ResolvedSettings, Settings, load_settings
+from remote_prof.settings import ResolvedSettings, Settings, load_settings
 
 if TYPE_CHECKING:
     from remote_prof.host.gather import FactsQuery
     from remote_prof.host.target import TargetSpec
+    from remote_prof.run.directory import RunDirectory
     from remote_prof.run.prepare import HostJob
     from remote_prof.transport import SshOptions
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectFlags:
-    """What the command line says about the way to a host; None leaves it to the inventory."""
-
-    connection: str | None = None
-    user: str | None = None
-    port: int | None = None
-    identity: str | None = None
-    connect_timeout: str | None = None
-    host_key_checking: str | None = None
-    ask_become_pass: bool = False
-
-    def settings(self) -> dict[str, object]:
-        """Return those that are settings, by name."""
-        return {
-            "user": self.user,
-            "port": self.port,
-            "identity": self.identity,
-            "connect_timeout": self.connect_timeout,
-            "host_key_checking": self.host_key_checking,
-        }
 
 
 def resolve_settings(flags: Mapping[str, object]) -> ResolvedSettings:
@@ -51,50 +31,71 @@ def resolve_settings(flags: Mapping[str, object]) -> ResolvedSettings:
     return resolved
 
 
-def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags) -> list[Host]:
+def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags | None) -> list[Host]:
     """Return the hosts that a pattern means, with what the flags say about them.
 
-    Raises InventoryError.
+    Asks for passwords where the flags say so; without flags, where nothing will be connected to,
+    it looks for none. Raises InventoryError, UsageError.
     """
+    from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
     from remote_prof.inventory import resolve_inventory
 
-    if flags.connection not in (None, "ssh", "local"):
-        raise UsageError(
-            f"there is no connection {flags.connection!r}", hint="connections are: ssh, local"
-        )
+    if flags is not None:
+        _check(flags)
     given = settings.inventory
-    if flags.connection == "local" and given is None and "," not in pattern:
-        hosts = [Host(pattern, pattern, connection="local")]
+    if flags and flags.connection == "local" and given is None and "," not in pattern:
+        hosts = [Host(pattern, pattern, connection="local", become=Become())]
     else:
         inventory = resolve_inventory(given, Path.cwd())
         for problem in inventory.problems:
             if problem.severity is not Severity.NOTE:
                 console.problem(problem)
         hosts = inventory.select(pattern)
-    password = _become_password(flags)
-    return [_apply(host, settings, flags, password) for host in hosts]
+    if flags is None:
+        return [_apply(host, settings, ConnectFlags()) for host in hosts]
+    secrets = load_secrets(flags, os.environ)
+    look_up = open_keyring() if settings.keyring else no_keyring
+    return [give_secrets(_apply(host, settings, flags), secrets, look_up) for host in hosts]
 
 
-def _apply(host: Host, settings: Settings, flags: ConnectFlags, password: str | None) -> Host:
-    if flags.connection:
-        host = replace(host, connection=flags.connection)
-    if settings.user:
-        host = replace(host, user=settings.user)
-    if settings.port:
-        host = replace(host, port=settings.port)
-    if settings.identity:
-        host = replace(host, identity_files=(str(settings.identity),))
-    if password is not None:
-        host = replace(host, become=replace(host.become or Become(), password=password))
-    return host
+def _check(flags: ConnectFlags) -> None:
+    for name, given, known in (
+        ("connection", flags.connection, ("ssh", "local")),
+        ("become method", flags.become_method, ("sudo", "su", "doas")),
+    ):
+        if given is not None and given not in known:
+            raise UsageError(f"there is no {name} {given!r}", hint=f"there are {', '.join(known)}")
+    for option, words in (
+        ("--become-user", [flags.become_user]),
+        ("--jump", flags.jump.split(",") if flags.jump is not None else []),
+    ):
+        for word in words:
+            if word is not None and not re.fullmatch(r"[^\s-]\S*", word):
+                raise UsageError(f"{option} {word!r} is no name")
 
 
-def _become_password(flags: ConnectFlags) -> str | None:
-    if not flags.ask_become_pass:
-        return os.environ.get(PASSWORD_VARIABLE)
-    import getpass
+def _apply(host: Host, settings: Settings, flags: ConnectFlags) -> Host:
+    return replace(
+        host,
+        connection=flags.connection or host.connection,
+        user=settings.user or host.user,
+        port=settings.port or host.port,
+        identity_files=(str(settings.identity),) if settings.identity else host.identity_files,
+        jump=flags.jump or host.jump,
+        become=_become(host.become, flags),
+    )
 
-    return getpass.getpass("sudo password: ", stream=None)
+
+def _become(become: Become | None, flags: ConnectFlags) -> Become | None:
+    if become is None and not flags.become:
+        return None
+    become = become or Become()
+    return replace(
+        become,
+        always=flags.become or become.always,
+        method=flags.become_method or become.method,
+        user=flags.become_user or become.user,
+    )
 
 
 def ssh_options(host: Host, settings: ResolvedSettings) -> SshOptions:
@@ -118,7 +119,6 @@ def facts_query(host: Host, settings: ResolvedSettings, *, cpu_window_s: float =
     return FactsQuery(
         image=own.image if own.image and _is_default(settings, "image") else settings.values.image,
         engine=own.engine,
-        engine_sudo=own.engine_sudo,
         work_parent=own.tmp,
         cpu_window_s=cpu_window_s,
     )
@@ -173,8 +173,72 @@ def make_jobs(
             formats=formats,
             offsets=offsets,
         )
-        jobs.append(HostJob(run_id, host, spec, request, query, ssh_options(host, settings)))
+        jobs.append(
+            HostJob(
+                run_id,
+                host,
+                spec,
+                request,
+                query,
+                ssh_options(host, settings),
+                max_artifact_bytes=values.max_artifact_bytes,
+            )
+        )
     return jobs
+
+
+def resumed_jobs(
+    directory: RunDirectory, settings: ResolvedSettings, flags: ConnectFlags
+) -> list[HostJob]:
+    """Return the jobs of an earlier run, with what flags and settings say now.
+
+    Secrets were not kept: they come from where they come from for a new run. Raises UsageError.
+    """
+    from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
+    from remote_prof.run.launch import load_jobs
+
+    _check(flags)
+    values, known = settings.values, _known_secrets(settings)
+    secrets = load_secrets(flags, os.environ)
+    look_up = open_keyring() if values.keyring else no_keyring
+    jobs = []
+    for job in load_jobs(directory):
+        host = give_secrets(_apply(known(job.host), values, flags), secrets, look_up)
+        ssh = job.ssh
+        if flags.connect_timeout is not None:
+            ssh = replace(ssh, connect_timeout_s=values.connect_timeout_s)
+        if flags.host_key_checking is not None:
+            ssh = replace(ssh, host_key_checking=values.host_key_checking)
+        jobs.append(
+            replace(job, host=host, ssh=ssh, max_artifact_bytes=values.max_artifact_bytes)
+        )
+    return jobs
+
+
+def _known_secrets(settings: ResolvedSettings) -> Callable[[Host], Host]:
+    """Return what gives a host the secrets that the inventory has for one of its name."""
+    from remote_prof.inventory import resolve_inventory
+
+    try:
+        inventory = resolve_inventory(settings.values.inventory, Path.cwd())
+    except UsageError:
+        if settings.values.inventory is not None:
+            raise
+        return lambda host: host
+    hosts = {host.name: host for host in inventory.hosts}
+
+    def complete(host: Host) -> Host:
+        own = hosts.get(host.name)
+        if own is None:
+            return host
+        become = host.become
+        if become is not None and own.become is not None:
+            become = replace(become, password=own.become.password)
+        return replace(
+            host, become=become, password=own.password, key_passphrase=own.key_passphrase
+        )
+
+    return complete
 
 
 def _is_default(settings: ResolvedSettings, name: str) -> bool:

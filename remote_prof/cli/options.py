@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from remote_prof.cli.completion import complete_container, complete_host, complete_run
 
-_SSH = "How to connect"
+_R = TypeVar("_R")
+
+_CONNECT = "How to connect"
+_RIGHTS = "Rights on the host"
 _WHERE = "Where"
 
 Inventory = Annotated[
@@ -23,6 +30,17 @@ Inventory = Annotated[
 ]
 HostPattern = Annotated[
     str,
+    typer.Option(
+        "--host",
+        "-H",
+        metavar="PATTERN",
+        help="Host, group or pattern of the inventory; localhost needs none.",
+        rich_help_panel=_WHERE,
+        autocompletion=complete_host,
+    ),
+]
+AnyHostPattern = Annotated[
+    str | None,
     typer.Option(
         "--host",
         "-H",
@@ -52,57 +70,6 @@ Labels = Annotated[
         rich_help_panel=_WHERE,
     ),
 ]
-Connection = Annotated[
-    str | None,
-    typer.Option(
-        "--connection",
-        "-c",
-        metavar="ssh|local",
-        help="ssh, or local for the engine of this machine.",
-        rich_help_panel=_SSH,
-    ),
-]
-User = Annotated[
-    str | None,
-    typer.Option("--user", "-u", help="Log in as this user.", rich_help_panel=_SSH),
-]
-Port = Annotated[
-    int | None,
-    typer.Option("--port", "-p", help="Port of the SSH server.", rich_help_panel=_SSH),
-]
-Identity = Annotated[
-    str | None,
-    typer.Option(
-        "--identity", metavar="FILE", help="Private key to log in with.", rich_help_panel=_SSH
-    ),
-]
-ConnectTimeout = Annotated[
-    str | None,
-    typer.Option(
-        "--connect-timeout",
-        metavar="TIME",
-        help="How long to wait for a host to answer (10s).",
-        rich_help_panel=_SSH,
-    ),
-]
-HostKeyChecking = Annotated[
-    str | None,
-    typer.Option(
-        "--host-key-checking",
-        metavar="yes|accept-new|no",
-        help="yes: known host keys only. accept-new: take and remember unknown ones (yes).",
-        rich_help_panel=_SSH,
-    ),
-]
-AskBecomePass = Annotated[
-    bool,
-    typer.Option(
-        "--ask-become-pass",
-        "-K",
-        help="Ask for the sudo password, where the login may not use the engine itself.",
-        rich_help_panel=_SSH,
-    ),
-]
 Image = Annotated[
     str | None,
     typer.Option("--image", help="Image of the sidecar; it has to be on the host."),
@@ -122,6 +89,14 @@ Results = Annotated[
         help="Directory that holds the runs (./results).",
     ),
 ]
+MaxArtifactSize = Annotated[
+    str | None,
+    typer.Option(
+        "--max-artifact-size",
+        metavar="SIZE",
+        help="Largest file that is taken from a host: 500MB, 1GiB (256MiB).",
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(
@@ -130,3 +105,191 @@ RunName = Annotated[
         autocompletion=complete_run,
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFlags:
+    """What the command line says about the way to a host and to rights there.
+
+    None and False leave it to settings and the inventory. Each field is an option of every command
+    that ``connects``.
+    """
+
+    connection: Annotated[
+        str | None,
+        typer.Option(
+            "--connection",
+            "-c",
+            metavar="ssh|local",
+            help="ssh, or local for the engine of this machine.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    user: Annotated[
+        str | None,
+        typer.Option("--user", "-u", help="Log in as this user.", rich_help_panel=_CONNECT),
+    ] = None
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", help="Port of the SSH server.", rich_help_panel=_CONNECT),
+    ] = None
+    identity: Annotated[
+        str | None,
+        typer.Option(
+            "--identity",
+            metavar="FILE",
+            help="Private key to log in with.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    jump: Annotated[
+        str | None,
+        typer.Option(
+            "--jump",
+            "-J",
+            metavar="[USER@]HOST[:PORT],...",
+            help="Hosts to go through, in this order; none goes straight there.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    connect_timeout: Annotated[
+        str | None,
+        typer.Option(
+            "--connect-timeout",
+            metavar="TIME",
+            help="How long to wait for a host to answer (10s).",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    host_key_checking: Annotated[
+        str | None,
+        typer.Option(
+            "--host-key-checking",
+            metavar="yes|accept-new|no",
+            help="yes: known host keys only. accept-new: take and remember unknown ones (yes).",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    ask_pass: Annotated[
+        bool,
+        typer.Option(
+            "--ask-pass", "-k", help="Ask for the SSH password.", rich_help_panel=_CONNECT
+        ),
+    ] = False
+    connection_password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--connection-password-file",
+            metavar="FILE",
+            help="File with the SSH password in its first line.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    ask_key_pass: Annotated[
+        bool,
+        typer.Option(
+            "--ask-key-pass",
+            help="Ask for the passphrase of the private key.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = False
+    key_passphrase_file: Annotated[
+        str | None,
+        typer.Option(
+            "--key-passphrase-file",
+            metavar="FILE",
+            help="File with the passphrase of the private key in its first line.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = None
+    keyring: Annotated[
+        bool,
+        typer.Option(
+            "--keyring",
+            help="Look passwords up in the system's keyring, where nothing else gives them.",
+            rich_help_panel=_CONNECT,
+        ),
+    ] = False
+    become: Annotated[
+        bool,
+        typer.Option(
+            "--become",
+            "-b",
+            help="Do everything with other rights; else only where the login may not use the "
+            "engine itself.",
+            rich_help_panel=_RIGHTS,
+        ),
+    ] = False
+    become_method: Annotated[
+        str | None,
+        typer.Option(
+            "--become-method",
+            metavar="sudo|su|doas",
+            help="How to get them (sudo).",
+            rich_help_panel=_RIGHTS,
+        ),
+    ] = None
+    become_user: Annotated[
+        str | None,
+        typer.Option("--become-user", help="Whose they are (root).", rich_help_panel=_RIGHTS),
+    ] = None
+    ask_become_pass: Annotated[
+        bool,
+        typer.Option(
+            "--ask-become-pass",
+            "-K",
+            help="Ask for the password that sudo, su or doas wants.",
+            rich_help_panel=_RIGHTS,
+        ),
+    ] = False
+    become_password_file: Annotated[
+        str | None,
+        typer.Option(
+            "--become-password-file",
+            metavar="FILE",
+            help="File with that password in its first line.",
+            rich_help_panel=_RIGHTS,
+        ),
+    ] = None
+
+    def settings(self) -> dict[str, object]:
+        """Return those that are settings, by name."""
+        return {
+            "user": self.user,
+            "port": self.port,
+            "identity": self.identity,
+            "connect_timeout": self.connect_timeout,
+            "host_key_checking": self.host_key_checking,
+            "keyring": self.keyring or None,
+        }
+
+
+def connects(command: Callable[..., _R]) -> Callable[..., _R]:
+    """Give a command the options of ``ConnectFlags``; it takes them as its last one, ``flags``."""
+    hints = get_type_hints(command, include_extras=True)
+    options = get_type_hints(ConnectFlags, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "flags"
+    ]
+    added = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=options[field.name],
+        )
+        for field in fields(ConnectFlags)
+    ]
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> _R:
+        flags = ConnectFlags(**{option.name: given.pop(option.name) for option in added})
+        return command(**given, flags=flags)
+
+    del wrapper.__wrapped__
+    signature = inspect.Signature([*own, *added], return_annotation=hints.get("return"))
+    wrapper.__signature__ = signature  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    return wrapper

@@ -40,28 +40,21 @@ _LISTED = 4
 _NUMBERS = ("processes", "cpu_share")
 
 
+@options.connects
 def ps(
     host: options.HostPattern,
     inventory: options.Inventory = None,
     as_json: options.AsJson = False,
-    connection: options.Connection = None,
-    user: options.User = None,
-    port: options.Port = None,
-    identity: options.Identity = None,
-    connect_timeout: options.ConnectTimeout = None,
-    host_key_checking: options.HostKeyChecking = None,
-    ask_become_pass: options.AskBecomePass = False,
+    *,
+    flags: options.ConnectFlags,
 ) -> None:
     """List the containers of a host: image, processes, CPU use, language.
 
     CPU is of one CPU, over half a second. Changes nothing on the host.
     """
     from remote_prof.cli.gathering import gather
-    from remote_prof.cli.invocation import ConnectFlags, resolve_settings
+    from remote_prof.cli.invocation import resolve_settings
 
-    flags = ConnectFlags(
-        connection, user, port, identity, connect_timeout, host_key_checking, ask_become_pass
-    )
     settings = resolve_settings(flags.settings() | {"inventory": inventory})
     documents: list[dict[str, object]] = []
     rows: list[tuple[str, ...]] = []

@@ -130,13 +130,14 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
     assert plan is not None
     assert target is not None
     sidecar = plan.sidecar
+    method = job.host.become.method if job.host.become else ""
     lines = [
         f"host:       {job.host.name} ({job.host.address})",
         f"target:     {target.name} ({target.container.container_id[:12]})",
         f"processes:  {', '.join(f'{p.pid} {p.name}' for p in target.processes)}",
         f"filter:     {sidecar.filter_text}",
         f"sidecar:    {sidecar.image}, {sidecar.rung}",
-        f"runner:     {plan.runner}" + (", with sudo" if plan.become else ""),
+        f"runner:     {plan.runner}" + (f", by {method}" if plan.become else ""),
         f"directory:  {plan.directory} (removed at the end)",
         f"deadline:   {plan.deadline_s} s after the start",
     ]

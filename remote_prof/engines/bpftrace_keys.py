@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from remote_prof.engines.bpftrace_frames import Side, is_offset, parse_frame
+from remote_prof.profile.limits import MOST_NAMES, within
 from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, Stack
 
 NO_STACK = "[no stack]"  # neither a process nor a frame was printed
@@ -47,6 +48,7 @@ class _Frames(dict[bytes, Frame]):
             known = self._functions.get(base)
             frame = known or self._functions.setdefault(base, self._parse(line))
         self[line] = frame
+        within("different names", len(self), MOST_NAMES, repr(line[:100]))
         return frame
 
     def _parse(self, line: bytes) -> Frame:

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 
 from remote_prof.engines.bpftrace_keys import KeyReader, Stacks
 from remote_prof.errors import ParseError
+from remote_prof.profile.limits import MOST_LINES, Budget, within
 from remote_prof.profile.model import Profile, Stack
 
 MAX_DEPTH = 127  # bpftrace's default for ustack and kstack, and its maximum
@@ -35,6 +36,8 @@ _END_MARK = b"@@ end"
 _MAP_FULL = b"WARNING: Map full; can't update element"
 _RLIMIT = b"RLIMIT_MEMLOCK"  # printed by every unprivileged run, and harmless (0.17: as an ERROR)
 _MAX_NOTES = 20
+_LONGEST_NOTE = 300  # bytes
+_SHOWN = 1 << 16  # bytes at both ends, where a reason is looked for in what is not ours
 
 _NAME = re.compile(rb"\w*")
 _SCALAR = re.compile(rb"(\w*):(?: (\d{1,20})\n)?")
@@ -56,15 +59,18 @@ class _Scan:
     recognised: bool = False
     damaged: int = 0
     tool: str = ""
+    budget: Budget = field(default_factory=Budget)
 
     def add(self, name: bytes, key: bytes, weight: int) -> None:
         entries = self.maps.setdefault(name.decode(), {})
+        if key not in entries:
+            self.budget.stack(key.count(b"\n"), f"map @{name[:50].decode()}")
         entries[key] = entries.get(key, 0) + weight
 
     def complain(self, noise: bytes) -> None:
         for match in _COMPLAINT.finditer(noise):
             if len(self.notes) < _MAX_NOTES and _RLIMIT not in match[0]:
-                self.notes[match[1].decode("utf-8", "replace").strip()] = None
+                self.notes[match[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()] = None
 
 
 def parse_bpftrace(
@@ -85,7 +91,8 @@ def parse_bpftrace(
 
     Output that was cut keeps its complete entries, and a note says so. Output without samples is
     an empty profile. Raises ``ParseError`` for input that no bpftrace printed, which includes
-    its error messages. Any bytes end in one of these, in linear time.
+    its error messages, and for more than ``remote_prof.profile.limits`` allows. Any bytes end in
+    one of these, in linear time.
     """
     raw = raw.replace(b"\r\n", b"\n")  # from a terminal (docker run -t)
     scan = _scan(raw)
@@ -126,6 +133,7 @@ def _chunks(raw: bytes) -> Iterator[bytes]:
 
 def _scan(raw: bytes) -> _Scan:
     scan = _Scan()
+    within("entries", raw.count(b"\n@"), MOST_LINES, f"{len(raw)} bytes")
     chunks = _chunks(raw)
     _scan_head(scan, next(chunks))
     for chunk in chunks:
@@ -145,7 +153,7 @@ def _scan_head(scan: _Scan, head: bytes) -> None:
     scan.recognised = _ATTACHED.search(head) is not None
     tool = _TOOL.search(head)
     if tool:
-        scan.tool = tool[1].decode("utf-8", "replace").strip()
+        scan.tool = tool[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()
     scan.complain(head)
 
 
@@ -214,16 +222,17 @@ def _choose(scan: _Scan) -> list[str]:
     with_stacks = [
         name for name, entries in scan.maps.items() if any(b"\n" in key for key in entries)
     ]
-    for name in with_stacks[1:]:
-        scan.notes[f"the map @{name} holds stacks too and is left out"] = None
+    for name in with_stacks[1:_MAX_NOTES]:
+        scan.notes[f"the map @{name[:_LONGEST_NOTE]} holds stacks too and is left out"] = None
     return with_stacks[:1]
 
 
 def _unrecognised(raw: bytes) -> ParseError:
-    lines = [line.strip() for line in raw.splitlines() if line.strip()]
+    ends = raw if len(raw) <= 2 * _SHOWN else raw[:_SHOWN] + b"\n" + raw[-_SHOWN:]
+    lines = [line.strip() for line in ends.splitlines() if line.strip()]
     errors = [line for line in lines if b"ERROR" in line and _RLIMIT not in line]
     shown = (errors or lines[-1:] or [b"it is empty"])[0][:200].decode("utf-8", "replace")
-    if raw.lstrip().startswith(b'{"type"'):
+    if ends.lstrip().startswith(b'{"type"'):
         hint = "This is bpftrace's JSON output (-f json); its text output is needed."
     else:
         hint = "See the launcher's log and bpftrace's stderr."

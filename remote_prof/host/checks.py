@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from remote_prof.host.facts import HostFacts
+from remote_prof.host.facts import WORK_NEEDED_BYTES, HostFacts
 from remote_prof.host.target import Target
 from remote_prof.records import Problem, Severity
 
-# Room for a profile, its compressed copy and the logs.
-_NEEDED_BYTES = 64 << 20
 _CLOCK_SKEW_S = 120
 _RUNTIMES = {"runsc": "gVisor", "kata": "Kata", "firecracker": "Firecracker", "runhcs": "Hyper-V"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}
@@ -30,10 +28,11 @@ def engine_answers(facts: HostFacts, image: str) -> list[Problem]:
                 "if it is elsewhere, set remote_prof_engine in the inventory",
             )
         ]
-    if engine.access == "sudo-password":
+    way, missing = engine.missing
+    if missing:
         return [
             _error(
-                f"{facts.login} may not use {engine.name}, and sudo wants a password or refuses",
+                f"{facts.login} may not use {engine.name}, and {way} wants a {missing} or refuses",
                 engine.error,
                 "give the password with --ask-become-pass, log in as another user (--user), or "
                 "have the login put into the docker group",
@@ -107,12 +106,12 @@ def there_is_room(facts: HostFacts, image: str) -> list[Problem]:
                 "give one with remote_prof_tmp in the inventory",
             )
         ]
-    parent, free = next(iter(facts.work_parents.items()))
-    if free < _NEEDED_BYTES:
+    if facts.work_parent is None:
+        free = ", ".join(f"{path} {free >> 20} MiB" for path, free in facts.work_parents.items())
         return [
             _error(
-                f"{parent} on the host is full",
-                f"{free >> 20} MiB are free, {_NEEDED_BYTES >> 20} are wanted",
+                "every directory on the host that can hold the run's files is full",
+                f"free: {free}; {WORK_NEEDED_BYTES >> 20} MiB are wanted",
                 "make room, or give another directory with remote_prof_tmp in the inventory",
             )
         ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from remote_prof.host.containers import Container, parse_containers
+from remote_prof.host.containers import Container, parse_containers, parse_json
 from remote_prof.host.processes import Process, parse_processes
 
+WORK_NEEDED_BYTES = 32 << 20
+"""Room for a profile, its compressed copy and the logs."""
+
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_SIGNED = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """The container engine. ``access``: direct, sudo, sudo-password or denied.
+    """The container engine. ``access``: how the login may use it.
 
+    ``direct`` or, by a way to other rights (sudo, doas, su), ``sudo``; ``sudo-password`` where that
+    wants a password or refuses, ``sudo-terminal`` where it wants a terminal; else ``denied``.
     ``error`` is what it said when it did not answer. Limits are what its kernel supports.
     """
 
@@ -43,12 +48,18 @@ class EngineFacts:
     @property
     def answers(self) -> bool:
         """Whether the engine can be used by this login, perhaps by way of sudo."""
-        return self.access in ("direct", "sudo")
+        return self.access in ("direct", "sudo", "doas")
+
+    @property
+    def missing(self) -> tuple[str, str]:
+        """What stands between the login and the engine: (sudo, password), (sudo, terminal)."""
+        way, _, missing = self.access.partition("-")
+        return way, missing
 
     @property
     def version_tuple(self) -> tuple[int, ...]:
         """Leading numbers of the version: (26, 1, 5)."""
-        return tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
+        return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", self.version)[:3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,8 @@ class HostFacts:
     """What one exchange tells about a host.
 
     ``cgroup`` is v2, hybrid or v1; ``cgroup_root`` where its unified tree is mounted (empty on
-    v1). ``work_parents`` maps directories that can hold a run's files to their free bytes.
-    ``pid_namespace`` is the login's own, by inode. ``clock_s`` is the host's Unix time.
+    v1). ``work_parents`` maps directories that are writable to their free bytes, in the order
+    in which they are taken. ``clock_s`` is the host's Unix time.
     ``engines_sought`` are the names or paths that an engine was looked for by.
     """
 
@@ -74,13 +85,18 @@ class HostFacts:
     sysctls: Mapping[str, int]
     cgroup: str
     cgroup_root: str
-    tools: frozenset[str]
     work_parents: Mapping[str, int]
     engine: EngineFacts | None
     compose: str = ""  # "v2 2.26.1", "v1", "standalone 2.30", or empty
     image: Image | None = None
-    pid_namespace: int | None = None
     engines_sought: tuple[str, ...] = ()
+
+    @property
+    def work_parent(self) -> str | None:
+        """The first writable directory with room for a run's files; None where there is none."""
+        return next(
+            (path for path, free in self.work_parents.items() if free >= WORK_NEEDED_BYTES), None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +119,6 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
     kernel = _get(sections, "kernel", 3)
     login = _get(sections, "login", 3)
     cgroup, _, root = _get(sections, "cgroup", 1)[0].partition(" ")
-    namespaces = dict(_inodes(sections.get("pidns", [])))
     cgroup_ids = {
         path.removeprefix(root): inode for path, inode in _inodes(sections.get("cgroupids", []))
     }
@@ -121,19 +136,17 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
         sysctls=dict(_sysctls(sections.get("sysctl", []))),
         cgroup=cgroup,
         cgroup_root=root,
-        tools=frozenset(sections.get("tools", [])),
         engines_sought=tuple(sections.get("sought", [])),
         work_parents=dict(_space(sections.get("space", []))),
         engine=_engine(sections),
         compose=_get(sections, "compose", 1)[0],
-        image=_image(_get(sections, "image", 1)[0]),
-        pid_namespace=namespaces.get("/proc/self/ns/pid"),
+        image=_image("".join(_documents(sections.get("image", []))[:1])),
     )
     return HostState(
         facts=facts,
-        become=become or (facts.engine is not None and facts.engine.access == "sudo"),
+        become=become or (facts.engine is not None and facts.engine.access in ("sudo", "doas")),
         containers=parse_containers(sections.get("containers", [])),
-        processes=parse_processes(sections, namespaces),
+        processes=parse_processes(sections),
         cgroup_ids=cgroup_ids,
     )
 
@@ -144,9 +157,10 @@ def _sections(text: str) -> dict[str, list[str]]:
     for line in text.split("\n"):
         if line.startswith("@@"):
             name = line[2:]
-            while name in sections:  # a section that comes twice, as the CPU times do
+            if name in sections:  # a section that comes twice, as the CPU times do
                 name += "+"
-            current = sections[name] = []
+            # A third one is none of ours: its lines go nowhere.
+            current = [] if name in sections else sections.setdefault(name, [])
         elif line:
             current.append(line)
     return sections
@@ -158,10 +172,7 @@ def _get(sections: Mapping[str, list[str]], name: str, lines: int) -> list[str]:
 
 
 def _int(text: str, default: int) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        return default
+    return int(text) if _SIGNED.fullmatch(text) else default
 
 
 def _inodes(lines: list[str]) -> Iterator[tuple[str, int]]:
@@ -199,12 +210,23 @@ def _engine(sections: Mapping[str, list[str]]) -> EngineFacts | None:
     status, _, access = verdict.partition(" ")
     name = path.rpartition("/")[2]
     if status != "0":
-        access = access if access == "sudo-password" else "denied"
-        return EngineFacts(name, path, access, error=said[0].strip() if said else "")
-    info = _mapping(_json("".join(sections.get("info", []))))
+        access = access if "-" in access else "denied"
+        return EngineFacts(name, path, access, error=_complaint(said))
+    info = _mapping(parse_json("".join(_documents(sections.get("info", [])))))
     return (
         _podman(name, path, access, info) if "host" in info else _docker(name, path, access, info)
     )
+
+
+def _complaint(said: list[str]) -> str:
+    """Pick what an engine complains of among the notices that some print before."""
+    told = (line.strip() for line in said if "denied" in line or "annot connect" in line)
+    return next(told, said[-1].strip() if said else "")
+
+
+def _documents(lines: list[str]) -> list[str]:
+    # Some engines print a notice first: podman's that it is no docker, or of an old setting.
+    return [line for line in lines if line.startswith(("{", "["))]
 
 
 def _docker(name: str, path: str, access: str, info: Mapping[str, Any]) -> EngineFacts:
@@ -212,7 +234,7 @@ def _docker(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
         name,
         path,
         access,
-        version=str(info.get("ServerVersion", "")),
+        version=_text(info.get("ServerVersion")),
         security_options=_texts(info.get("SecurityOptions")),
         memory_limit=bool(info.get("MemoryLimit")),
         cpu_limit=bool(info.get("CpuCfsQuota")),
@@ -228,7 +250,7 @@ def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
         name,
         path,
         access,
-        version=str(_mapping(info.get("version")).get("Version", "")),
+        version=_text(_mapping(info.get("version")).get("Version")),
         security_options=tuple(options),
         memory_limit="memory" in controllers,
         cpu_limit="cpu" in controllers,
@@ -237,10 +259,10 @@ def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
 
 
 def _image(line: str) -> Image | None:
-    found = _json(line)
+    found = parse_json(line)
     if not isinstance(found, list) or len(found) != 3:
         return None
-    return Image(str(found[0]), _texts(found[1]), str(found[2]))
+    return Image(_text(found[0]), _texts(found[1]), _text(found[2]))
 
 
 def _mapping(value: object) -> dict[str, Any]:
@@ -248,12 +270,8 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in value) if isinstance(value, list) else ()
+    return tuple(x for x in value if isinstance(x, str)) if isinstance(value, list) else ()
 
 
-def _json(text: str) -> object:
-    try:
-        found: object = json.loads(text)
-    except ValueError:
-        return None
-    return found
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

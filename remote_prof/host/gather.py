@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from remote_prof.errors import HostError
 from remote_prof.host.facts import HostState, parse_facts
+from remote_prof.records import Become, Host
 from remote_prof.templates import render
 from remote_prof.transport.base import Command, Connection
 
@@ -22,26 +23,30 @@ WORK_PARENTS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  a private directo
 class FactsQuery:
     """What to look for. ``engine`` is a name or path, None for docker, then podman.
 
-    ``engine_sudo``: ``auto`` asks sudo where the login may not use the engine itself, ``always``
-    and ``never`` decide it. ``cpu_window_s`` above 0 measures each process's CPU use that long.
+    ``cpu_window_s`` above 0 measures each process's CPU use that long.
     ``compose``: whether its flavour matters.
     """
 
     image: str
     engine: str | None = None
-    engine_sudo: str = "auto"
     work_parent: str | None = None
     cpu_window_s: float = 0.0
     compose: bool = True
 
 
-def facts_command(query: FactsQuery, *, become: bool) -> Command:
-    """Return the script that reads the facts."""
+def facts_command(query: FactsQuery, become: Become | None, *, by_become: bool) -> Command:
+    """Return the script that reads the facts, with the login's rights or those of ``become``.
+
+    With its own rights the login tries, where the engine refuses it, what ``become`` gives without
+    a password.
+    """
+    last_resort = become if become is not None and not by_become else None
     parents = (query.work_parent,) if query.work_parent else WORK_PARENTS
     script = render(
         "facts/facts.sh.j2",
         engines=(query.engine,) if query.engine else ("docker", "podman"),
-        engine_sudo="never" if become else query.engine_sudo,
+        method=last_resort.method if last_resort else "",
+        user=last_resort.user if last_resort else "",
         image=query.image,
         image_format=_IMAGE_FORMAT,
         container_format=_CONTAINER_FORMAT,
@@ -50,40 +55,70 @@ def facts_command(query: FactsQuery, *, become: bool) -> Command:
         cpu_window_s=query.cpu_window_s,
         compose=query.compose,
     )
-    return Command("facts", script, become=become)
+    return Command("facts", script, become=by_become)
 
 
 def gather_state(connection: Connection, query: FactsQuery, timeout_s: float = 60.0) -> HostState:
     """Ask a host for its facts, containers and processes.
 
-    Where only a password stands between the login and the engine, and the host's ``become`` has
-    one, it asks a second time with it. Raises HostError, LinkLostError.
+    Where only a password or a terminal stands between the login and the engine, and that is to be
+    had, it asks a second time with it. Raises HostError, LinkLostError.
     """
     become = connection.host.become
     if become is not None and become.always:
-        return _ask(connection, query, timeout_s, become=True)
-    state = _ask(connection, query, timeout_s, become=False)
-    engine = state.facts.engine
-    if engine and engine.access == "sudo-password" and become is not None and become.password:
-        return _ask(connection, query, timeout_s, become=True)
+        return _ask(connection, query, timeout_s, by_become=True)
+    state = _ask(connection, query, timeout_s, by_become=False)
+    if become is None or state.facts.engine is None:
+        return state
+    _, missing = state.facts.engine.missing
+    if missing == "terminal" or (missing == "password" and become.password is not None):
+        return _ask(connection, query, timeout_s, by_become=True)
     return state
 
 
-def _ask(connection: Connection, query: FactsQuery, timeout_s: float, *, become: bool) -> HostState:
-    result = connection.run(facts_command(query, become=become), timeout_s)
-    if b"@@end" not in result.stdout and b"@@engine" not in result.stdout:
-        said = " ".join((result.stderr or result.stdout).decode("utf-8", "replace").split())
-        evidence = f"exit code {result.exit_code}: {said[-300:] or 'no output'}"
-        if become:
-            method = connection.host.become.method if connection.host.become else "sudo"
-            raise HostError(
-                f"{connection.host.name}: {method} does not give the rights to use the engine",
-                evidence=evidence,
-                hint="is the password right (--ask-become-pass), and may the login do this?",
-            )
-        raise HostError(
-            f"{connection.host.name}: the facts of the host cannot be read",
-            evidence=evidence,
-            hint="the login needs a POSIX sh; try: ssh HOST sh -c true",
-        )
-    return parse_facts(result.stdout, become=become)
+def _ask(
+    connection: Connection, query: FactsQuery, timeout_s: float, *, by_become: bool
+) -> HostState:
+    host = connection.host
+    result = connection.run(facts_command(query, host.become, by_become=by_become), timeout_s)
+    if b"@@end" in result.stdout or b"@@engine" in result.stdout:
+        return parse_facts(result.stdout, become=by_become)
+    said = " ".join((result.stderr or result.stdout).decode("utf-8", "replace").split())
+    if by_become:
+        raise _refused(host, host.become or Become(), said, result.exit_code)
+    raise HostError(
+        f"{host.name}: the facts of the host cannot be read",
+        evidence=f"exit code {result.exit_code}: {said[-300:] or 'no output'}",
+        hint="the login needs a POSIX sh; try: ssh HOST sh -c true",
+    )
+
+
+_WRONG = ("incorrect password", "Authentication failure", "Authentication failed", "Sorry, try")
+_WANTED = ("password is required", "Authentication required")
+_TERMINAL = ("wants a terminal", "have a tty")
+
+
+def _refused(host: Host, become: Become, said: str, exit_code: int) -> HostError:
+    """Say why there are no other rights, from what sudo, doas or su said (in English, LC_ALL=C)."""
+    method, whose = become.method, become.user if become.method == "su" else "the login"
+    said = said.removeprefix("Password: ")
+    if become.password is not None and any(text in said for text in _WRONG):
+        what = f"{method} does not take the password"
+        hint = f"it is the one of {whose}: give it again with --ask-become-pass"
+    elif become.password is None and any(text in said for text in (*_WRONG, *_WANTED)):
+        what = f"{method} wants a password"
+        hint = f"give that of {whose} with --ask-become-pass"
+    elif any(text in said for text in _TERMINAL):
+        what = f"{method} wants a terminal, and none can be made"
+        hint = f"log in as another user (--user), or have requiretty lifted for {method}"
+    elif said.endswith(": not found"):
+        what = f"there is no {method} on the host"
+        hint = "another way to the rights: --become-method sudo, su or doas"
+    else:
+        what = f"{method} does not give the rights to use the engine"
+        hint = "may the login do this? another way: --become-method, or another --user"
+    return HostError(
+        f"{host.name}: {what}",
+        evidence=f"exit code {exit_code}: {said[-300:] or 'no output'}",
+        hint=hint,
+    )

@@ -35,8 +35,7 @@ class Process:
 
     ``pid`` is the host's, ``container_pid`` the one seen inside. ``cgroup`` is its path in the
     unified tree, ``cpuacct`` in the v1 controller's; empty where there is none.
-    ``pid_namespace`` is None where the login may not see it. ``cpu_share`` is of one CPU, None
-    where it was not measured.
+    ``cpu_share`` is of one CPU, None where it was not measured.
     """
 
     pid: int
@@ -47,7 +46,6 @@ class Process:
     arguments: str = ""
     cgroup: str = ""
     cpuacct: str = ""
-    pid_namespace: int | None = None
     cpu_share: float | None = None
 
     @property
@@ -60,9 +58,7 @@ class Process:
         return "native"
 
 
-def parse_processes(
-    sections: Mapping[str, list[str]], namespaces: Mapping[str, int]
-) -> tuple[Process, ...]:
+def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
     """Parse the facts script's sections, ordered by host pid."""
     owners = dict(_owners(sections.get("membership", [])))
     status: dict[int, dict[str, str]] = {}
@@ -85,7 +81,6 @@ def parse_processes(
             arguments=arguments.get(pid, ""),
             cgroup=paths.get(pid, {}).get("", ""),
             cpuacct=paths.get(pid, {}).get("cpuacct", ""),
-            pid_namespace=namespaces.get(f"/proc/{pid}/ns/pid"),
             cpu_share=shares.get(pid),
         )
         for pid, fields in sorted(status.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -42,15 +43,13 @@ class Target:
     """A running container and which of its processes are profiled, by host pids.
 
     ``cgroup_ids`` are the ids of the unified control groups that its processes are in (empty
-    where the kernel has none), ``pid_namespace`` the inode of its own pid namespace (None where
-    the login may not see it). ``scope`` ``process`` means: ``processes`` alone, and no others.
+    where the kernel has none). ``scope`` ``process`` means: ``processes`` alone, and no others.
     """
 
     container: Container
     processes: tuple[Process, ...]
     scope: str
     cgroup_ids: tuple[int, ...] = ()
-    pid_namespace: int | None = None
 
     @property
     def name(self) -> str:
@@ -75,10 +74,10 @@ def resolve(spec: TargetSpec, state: HostState) -> Target:
         raise TargetError(
             f"container {container.name} does not run",
             evidence=f"it is {container.status}, exit code {container.exit_code}",
-            hint=f"start it (docker start {container.name}), or look at what runs: remote-prof ps",
+            hint=f"start it (docker start {shlex.quote(container.name)}), "
+            "or look at what runs: remote-prof ps",
         )
     chosen = _choose(spec, container, members)
-    main = next((p for p in members if p.pid == container.pid), None)
     # Older engines leave the unified hierarchy alone: there a process is in its daemon's group, or
     # in the root's, and that id would take in others.
     own = [p.cgroup for p in members if container.container_id in p.cgroup]
@@ -90,7 +89,6 @@ def resolve(spec: TargetSpec, state: HostState) -> Target:
         processes=chosen or members,
         scope="process" if chosen else "container",
         cgroup_ids=tuple(sorted(ids)),
-        pid_namespace=main.pid_namespace if main else None,
     )
 
 

@@ -20,14 +20,20 @@ from remote_prof.inventory.source import RawGroup, Source, Variable
 from remote_prof.inventory.variables import (
     CONNECTIONS,
     FIELDS,
+    SECRET_FIELDS,
     SECRETS,
     HostVars,
     expand_home,
+    parse_ssh_arguments,
     unevaluated,
 )
 from remote_prof.records import Become, Host, Problem, Severity
+from remote_prof.settings import SECRET_VARIABLES
 
-_FOR_SSH = frozenset({"address", "port", "user", "identity_file", "known_hosts"})
+_FOR_SSH = frozenset(
+    {"address", "port", "user", "identity_file", "known_hosts", "ssh_arguments"}
+    | {"password", "key_passphrase"}
+)
 _FOR_BECOME = frozenset({"become_method", "become_user", "become_password"})
 _LOCAL = {"ansible_connection": Variable("ansible_connection", "local", Where("", 0))}
 
@@ -190,12 +196,28 @@ class _HostBuilder:
             connection="local" if settings.connection == "local" else "ssh",
             identity_files=(expand_home(settings.identity_file),) if settings.identity_file else (),
             known_hosts_files=settings.known_hosts,
+            jump=self._jump(settings, merged),
+            password=settings.password,
+            key_passphrase=settings.key_passphrase,
             become=_become(settings),
             groups=groups,
             vars=FrozenDict(
                 {key: item.value for key, item in merged.items() if key not in SECRETS}
             ),
         )
+
+    def _jump(self, settings: HostVars, merged: Mapping[str, Variable]) -> str | None:
+        jump, rest = parse_ssh_arguments(settings.ssh_arguments or "")
+        if rest and settings.connection != "local":
+            variable = merged["ansible_ssh_common_args"]
+            problem = Problem(
+                Severity.WARNING,
+                f"{variable.name} is not read by remote-prof, but for jump hosts",
+                evidence=f"{variable.where}: {' '.join(rest)}",
+                fix="put its other options into ~/.ssh/config",
+            )
+            self.problems[problem] = None
+        return jump
 
     def _settings(self, host: str, merged: Mapping[str, Variable]) -> HostVars:
         winners = _winners(merged)
@@ -209,8 +231,8 @@ class _HostBuilder:
         for field, variable in winners.items():
             if field in known or not _is_needed(field, settings, winners):
                 continue
-            if field == "become_password":
-                self.problems[_password_problem(variable)] = None
+            if field in SECRET_FIELDS:
+                self.problems[_secret_problem(variable, SECRET_FIELDS[field])] = None
             else:
                 blocked.append(_unevaluated_problem(host, variable))
         if settings.connection not in {"ssh", "local"}:
@@ -266,12 +288,12 @@ def _unevaluated_problem(host: str, variable: Variable) -> Problem:
     )
 
 
-def _password_problem(variable: Variable) -> Problem:
+def _secret_problem(variable: Variable, kind: str) -> Problem:
     return Problem(
         Severity.WARNING,
         f"{variable.name} is not known: {unevaluated(variable.value)}",
         evidence=str(variable.where),
-        fix="give the password in REMOTE_PROF_BECOME_PASSWORD where sudo asks for one",
+        fix=f"give it in {SECRET_VARIABLES[kind]} where one is asked for",
     )
 
 

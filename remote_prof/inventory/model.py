@@ -61,19 +61,16 @@ class Inventory:
         return replace(self.implicit_localhost, name=name, address=name)
 
     def _refuse_blocked(self, hosts: Iterable[Host]) -> None:
+        known = frozenset(self.groups["all"])
+        implicit = self.implicit_localhost.name
         problems = [
             problem
             for host in hosts
-            for problem in self.blocked.get(
-                self.implicit_localhost.name if self._is_implicit(host) else host.name, ()
-            )
+            for problem in self.blocked.get(host.name if host.name in known else implicit, ())
         ]
         if problems:
             more = f"and {len(problems) - 1} more of this kind" if len(problems) > 1 else ""
             raise InventoryError(problems[0].what, evidence=more, hint=problems[0].fix)
-
-    def _is_implicit(self, host: Host) -> bool:
-        return host.name not in self.groups["all"]
 
     def _nothing_found(self) -> InventoryError:
         looked = f"looked for {', '.join(self.looked_in)}" if self.looked_in else ""

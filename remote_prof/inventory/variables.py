@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,12 @@ FIELDS: Mapping[str, str] = {
     "ansible_ssh_user": "user",
     "ansible_private_key_file": "identity_file",
     "ansible_ssh_private_key_file": "identity_file",
+    "ansible_password": "password",
+    "ansible_ssh_pass": "password",
+    "ansible_ssh_password": "password",
+    "ansible_private_key_passphrase": "key_passphrase",
+    "ansible_ssh_private_key_passphrase": "key_passphrase",
+    "ansible_ssh_common_args": "ssh_arguments",
     "ansible_connection": "connection",
     "ansible_become": "become",
     "ansible_become_method": "become_method",
@@ -50,11 +57,7 @@ FIELDS: Mapping[str, str] = {
 OWN_VARIABLES = tuple(name for name in FIELDS if name.startswith(PREFIX))
 
 NOT_READ: Mapping[str, str] = {
-    "ansible_password": "log in with a key or an agent",
-    "ansible_ssh_pass": "log in with a key or an agent",
-    "ansible_ssh_password": "log in with a key or an agent",
     "ansible_ssh_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
-    "ansible_ssh_common_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
     "ansible_ssh_extra_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
     "ansible_host_key_checking": "host keys are checked unless --host-key-checking says otherwise",
     "ansible_ssh_host_key_checking": (
@@ -63,11 +66,16 @@ NOT_READ: Mapping[str, str] = {
 }
 """Variables that decide in Ansible how a host is reached and do not here, with what to do."""
 
+SECRET_FIELDS: Mapping[str, str] = {
+    "password": "connection",
+    "key_passphrase": "key-passphrase",
+    "become_password": "become",
+}
+"""Fields that hold a secret, and the kind of it."""
+
 SECRETS = frozenset(
-    {name for name, field in FIELDS.items() if field == "become_password"}
-    | {"ansible_password", "ansible_ssh_pass", "ansible_ssh_password"}
+    {name for name, field in FIELDS.items() if field in SECRET_FIELDS}
     | {"ansible_private_key", "ansible_ssh_private_key"}
-    | {"ansible_private_key_passphrase", "ansible_ssh_private_key_passphrase"}
 )
 """Variables that are kept out of ``Host.vars``, so that no log or manifest can show them."""
 
@@ -82,7 +90,7 @@ _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 CONNECTIONS = (*_SSH, "local")
 """Names of connections that are understood; all but the last one mean ``ssh``."""
 
-_PLUGIN = re.compile(r"(?:ansible\.(?:builtin|legacy)\.)?(?P<name>\w+)\Z")
+_PLUGIN = re.compile(r"(?:(?:ansible\.(?:builtin|legacy)|community\.general)\.)?(?P<name>\w+)\Z")
 
 
 def _text(value: object) -> object:
@@ -144,6 +152,7 @@ def _paths(value: object) -> object:
 
 _Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
 _Word = Annotated[_Text, AfterValidator(_one_word)]
+_Secret = Annotated[str, BeforeValidator(_text)]
 
 
 class HostVars(BaseModel):
@@ -164,14 +173,15 @@ class HostVars(BaseModel):
     connection: Annotated[str, BeforeValidator(_connection)] = Field(
         "ssh", description="'ssh' or 'local'"
     )
+    password: _Secret | None = Field(None, repr=False, description="text, in quotes")
+    key_passphrase: _Secret | None = Field(None, repr=False, description="text, in quotes")
+    ssh_arguments: str | None = Field(None, description="text, such as '-J bastion'")
     become: bool | None = Field(None, description="'true' or 'false'")
-    become_method: Annotated[Literal["sudo"], BeforeValidator(_method)] = Field(
-        "sudo", description="'sudo', the only method that is known here"
+    become_method: Annotated[Literal["sudo", "su", "doas"], BeforeValidator(_method)] = Field(
+        "sudo", description="'sudo', 'su' or 'doas'"
     )
     become_user: _Word = Field("root", description="the name of a user")
-    become_password: Annotated[str, BeforeValidator(_text)] | None = Field(
-        None, repr=False, description="text, in quotes"
-    )
+    become_password: _Secret | None = Field(None, repr=False, description="text, in quotes")
     image: _Word | None = Field(None, description="the name of an image, such as 'site/tool:1.0'")
     engine: Annotated[_Text, AfterValidator(_name_or_absolute)] | None = Field(
         None, description="'docker', 'podman', or the absolute path of one of them on the host"
@@ -194,10 +204,48 @@ class HostVars(BaseModel):
     )
 
 
+def parse_ssh_arguments(arguments: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the jump hosts that arguments of ssh name, and those arguments that are not read.
+
+    Understands ``-J``, ``-o ProxyJump=`` and ``-o ProxyCommand="ssh -W %h:%p BASTION"``.
+    """
+    jump: str | None = None
+    rest: list[str] = []
+    try:
+        words = shlex.split(arguments)
+    except ValueError:
+        return None, (arguments,)
+    while words:
+        word = words.pop(0)
+        option, value = word[:2], word[2:]
+        if option in ("-J", "-o") and not value and words:
+            value = words.pop(0)
+            word += f" {value}"
+        if option == "-o":
+            name, _, value = value.partition("=") if "=" in value else value.partition(" ")
+            option, value = name.strip().lower(), value.strip()
+            if option == "proxycommand":
+                value = _forwarding_bastion(value)
+        found = value if option in ("-J", "proxyjump", "proxycommand") else ""
+        # As with ssh, the first of several counts.
+        jump, rest = (jump or found, rest) if found else (jump, [*rest, word])
+    return jump, tuple(rest)
+
+
+def _forwarding_bastion(command: str) -> str:
+    """Return the one bastion that a ProxyCommand forwards through; "" for any other command."""
+    words = [word for word in command.split() if word != "-q"]
+    if len(words) == 4 and words[:3] == ["ssh", "-W", "%h:%p"]:
+        return words[3]
+    if len(words) == 4 and [words[0], *words[2:]] == ["ssh", "-W", "%h:%p"]:
+        return words[1]
+    return ""
+
+
 def host_settings(host: Host) -> HostVars:
     """Give typed access to the variables of a host.
 
-    The password is not among them: it is in ``host.become``. Variables that were left alone
+    Secrets are not among them: they are in ``host`` itself. Variables that were left alone
     because Ansible would have to evaluate them count as not set.
     """
     return HostVars.model_validate(

@@ -3,9 +3,10 @@
 Format: https://github.com/brendangregg/FlameGraph#2-fold-stacks. The endings ``_[k]`` (kernel),
 ``_[i]`` (inlined) and ``_[j]`` (JIT) are those of its collapsers' ``--kernel``, ``--inline`` and
 ``--jit``. The format has no quoting, so on writing ``;`` in a name becomes ``:`` (as in the
-collapsers of FlameGraph) and a control character, a line or paragraph separator, or a lone
-surrogate becomes ``?``. Pids, modules and offsets are not written, nor the kinds without an
-annotation: reading tells UNRESOLVED and TRUNCATED by their names, and takes the rest for USER.
+collapsers of FlameGraph) and a control character, a line or paragraph separator, a sign that turns
+the direction of writing, or a lone surrogate becomes ``?``. Pids, modules and offsets are not
+written, nor the kinds without an annotation: reading tells UNRESOLVED and TRUNCATED by their names,
+and takes the rest for USER.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import re
 
 from remote_prof.errors import ParseError
+from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, MOST_NAMES, Budget, within
 from remote_prof.profile.model import (
     TRUNCATED_CALLERS,
     UNKNOWN,
@@ -30,7 +32,9 @@ ANNOTATIONS = {
 
 _KINDS = {annotation: kind for kind, annotation in ANNOTATIONS.items()}
 _NAMELESS = re.compile(r"0x[0-9a-f]+|\[.*\]")
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNWRITABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _MAX_DIGITS = 20  # 2**64 has 20; longer numbers are no weights, and slow to convert
 _EVIDENCE_CHARS = 120
 
@@ -43,11 +47,14 @@ def parse_folded(
     A file does not say whether the first frame is a process: ``process_root`` does, and ``unit``
     says what the weights are. Empty lines and comments (``#`` first and no weight at the end) are
     skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
-    becomes U+FFFD. Raises ``ParseError`` with the line number for anything else.
+    becomes U+FFFD. Raises ``ParseError`` with the line number for anything else, and for more than
+    ``remote_prof.profile.limits`` allows.
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     stacks: dict[Stack, int] = {}
     frames: dict[str, Frame] = {}
+    budget = Budget()
+    within("lines", text.count("\n"), MOST_LINES, f"{len(text)} characters")
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if not line.strip():
             continue
@@ -56,7 +63,12 @@ def parse_folded(
             if line.startswith("#"):
                 continue
             raise _malformed(number, line)
+        where = f"line {number}"
+        within("frames in one stack", names.count(";") + 1, LONGEST_STACK, where)
         stack = _stack(names, frames, process_root=process_root)
+        if stack not in stacks:
+            budget.stack(len(stack), where)
+            within("different names", len(frames), MOST_NAMES, where)
         stacks[stack] = stacks.get(stack, 0) + int(weight)
     return Profile(stacks={stack: weight for stack, weight in stacks.items() if weight}, unit=unit)
 

@@ -12,10 +12,11 @@ import re
 import zlib
 from colorsys import hls_to_rgb
 from html import escape
+from itertools import islice
 from typing import NamedTuple
 
-from remote_prof.profile.model import FrameKind
-from remote_prof.profile.tree import Placed, build_tree, place
+from remote_prof.profile.model import FrameKind, Profile
+from remote_prof.profile.tree import Placed, place
 from remote_prof.render.report import Report
 from remote_prof.templates import load_text
 
@@ -32,11 +33,15 @@ SMALLEST_PX = 0.1  # narrower frames are left out
 _TITLE_FONT_PX = FONT_PX + 5
 _TEXT_INDENT_PX = 3
 _FEWEST_CHARACTERS = 3  # shorter texts tell nothing
+# Limits that no sound profile reaches: beyond them a browser shows nothing any more.
+_MOST_FRAMES = 100_000
+_LONGEST_NAME = 2000  # characters
 
 # XML has no form for most of these; the rest (line breaks, directions of writing) would let a
 # name forge what stands around it.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff\ufffe\uffff]"
 )
 
 
@@ -62,9 +67,9 @@ _COLOURS = {
 
 def render_svg(report: Report) -> bytes:
     """Draw the flame graph: callers below, callees above, width is weight."""
-    root = build_tree(report.profile)
-    scale = (WIDTH_PX - 2 * PAD_PX) / (root.total or 1)
-    placed = list(place(root, smallest=SMALLEST_PX / scale)) if root.total else []
+    total = report.profile.total
+    scale = (WIDTH_PX - 2 * PAD_PX) / (total or 1)
+    placed = _placed(report.profile, SMALLEST_PX / scale) if total else []
     levels = 1 + max((each.depth for each in placed), default=0)
     top = TOP_PX + (SUBTITLE_PX if report.subtitle else 0)
     height = levels * FRAME_PX + top + BOTTOM_PX
@@ -80,12 +85,22 @@ def render_svg(report: Report) -> bytes:
         _head(report, height),
         '<g id="frames">\n',
     ]
-    parts.extend(_frame(each, scale, floor, root.total, unit) for each in placed)
+    parts.extend(_frame(each, scale, floor, total, unit) for each in placed)
     parts.append("</g>\n")
     if not placed:
         parts.append(_text(f"no {unit}", WIDTH_PX / 2, floor - GAP_PX, "middle"))
     parts.append(f"<script><![CDATA[\n{load_text('svg/flamegraph.js')}]]></script>\n</svg>\n")
     return "".join(parts).encode()
+
+
+def _placed(profile: Profile, smallest: float) -> list[Placed]:
+    total = profile.total
+    while True:
+        found = list(islice(place(profile, smallest=smallest), _MOST_FRAMES + 1))
+        # Where even the widest are too many, the stacks are of a depth that nobody can look at.
+        if len(found) <= _MOST_FRAMES or smallest >= total:
+            return found[:_MOST_FRAMES]
+        smallest = min(8 * smallest, total)
 
 
 def printable(text: str) -> str:
@@ -138,28 +153,29 @@ def _head(report: Report, height: int) -> str:
 
 def _description(report: Report) -> str:
     lines = [report.title, report.subtitle, *(f"{k}: {v}" for k, v in report.facts.items())]
-    return "\n".join(printable(line) for line in lines if line)
+    return "\n".join(printable(line[:_LONGEST_NAME]) for line in lines if line)
 
 
 def _frame(placed: Placed, scale: float, floor: int, total: int, unit: str) -> str:
-    node, depth, start = placed
     # Both edges are rounded, and the width is what lies between: neighbours touch.
-    left = round(PAD_PX + start * scale, 1)
-    right = round(PAD_PX + (start + node.total) * scale, 1)
-    y = floor - (depth + 1) * FRAME_PX + GAP_PX
-    name = printable(node.name)
+    left = round(PAD_PX + placed.start * scale, 1)
+    right = round(PAD_PX + (placed.start + placed.total) * scale, 1)
+    y = floor - (placed.depth + 1) * FRAME_PX + GAP_PX
+    name = printable(placed.name[:_LONGEST_NAME])
+    if len(placed.name) > _LONGEST_NAME:
+        name += ".."
     label = fit(name, right - left)
     return (
-        f'<g data-s="{start}" data-w="{node.total}">'
+        f'<g data-s="{placed.start}" data-w="{placed.total}">'
         f"<title>{_escaped(_tooltip(name, placed, total, unit))}</title>"
         f'<rect x="{left:.1f}" y="{y}" width="{right - left:.1f}" height="{FRAME_PX - GAP_PX}" '
-        f'fill="{colour(node.name, node.kind)}" rx="2"/>'
+        f'fill="{colour(placed.name, placed.kind)}" rx="2"/>'
         f'<text x="{left + _TEXT_INDENT_PX:.1f}" y="{y + 10.5}">{_escaped(label)}</text></g>\n'
     )
 
 
 def _tooltip(name: str, placed: Placed, total: int, unit: str) -> str:
-    weight = placed.node.total
+    weight = placed.total
     share = f"{100 * weight / total:.2f}" if placed.depth else "100"
     return f"{name} ({weight:,} {unit}, {share}%)"
 

@@ -120,7 +120,7 @@ class RunDirectory:
             if raw and path.exists():
                 data = path.read_bytes()
             else:
-                write_atomically(path, data)
+                self._write(path, data)
                 if raw:
                     path.chmod(0o444)
         relative = path.relative_to(self.path).as_posix()
@@ -155,7 +155,12 @@ class RunDirectory:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write ``run.json``."""
-        write_atomically(self.path / _MANIFEST, dump_manifest(manifest))
+        self._write(self.path / _MANIFEST, dump_manifest(manifest))
+
+    def _write(self, path: Path, data: bytes) -> None:
+        # It may have been removed in mid-run: what comes after is kept all the same.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
 
     def load_manifest(self) -> Manifest:
         """Read ``run.json``. Raises UsageError."""

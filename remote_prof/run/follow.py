@@ -7,24 +7,32 @@ A link that breaks is opened again, and the following goes on where it was.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from remote_prof.errors import HostError, LinkLostError, UnreachableError
+from remote_prof.errors import HostError, LinkLostError
 from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.link import Link
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.receive import Receiver
-from remote_prof.transport import Channel, Command, Connection
+from remote_prof.transport import Channel, Command
 
 _POLL_S = 0.2
+_MOST_LINES = 10_000  # of progress; a launcher has about ten
 _MOST_LEFT = 100  # things that a host says are left there; one that lies could go on for ever
 _SILENCE_S = 60.0
-# How long a link may stay away before it is given up; what the host holds can be fetched later.
-_PATIENCE_S = 60.0
-_LONGEST_PAUSE_S = 8.0
+
+
+# Lines of progress that say one thing once: the field of ``Observed`` that notes it.
+_FACTS = {
+    "gone": "target_gone",
+    "late": "late",
+    "full": "disk_full",
+    "deaf": "engine_hung",
+    "cut": "cut",
+}
 
 
 class CpuReading(NamedTuple):
@@ -54,6 +62,7 @@ class Observed:
     target_gone: bool = False
     late: bool = False
     disk_full: bool = False
+    engine_hung: bool = False
     cut: bool = False
     left: list[str] = field(default_factory=list)
     failure: str = ""
@@ -77,7 +86,7 @@ class Follower:
 
     def __init__(
         self,
-        connection: Connection,
+        link: Link,
         plan: LaunchPlan,
         interrupt: Interrupt,
         receiver: Receiver,
@@ -85,14 +94,14 @@ class Follower:
         watch: Watch,
         keep: Keep,
     ) -> None:
-        self._connection = connection
+        self._link = link
+        self._connection = link.connection
         self._plan = plan
         self._interrupt = interrupt
         self._receiver = receiver
         self._watch = watch
         self._keep = keep
         self._stopping = False
-        self._alive_at = time.monotonic()
         self.observed = Observed()
 
     def run(self, *, deploy: bool) -> Observed:
@@ -100,18 +109,11 @@ class Follower:
 
         Raises HostError, LinkLostError.
         """
-        pause_s = 0.5
-        self._alive_at = time.monotonic()
         while True:
             try:
                 self._follow(self._connection.stream(self._command(deploy=deploy)))
             except LinkLostError as error:
-                if time.monotonic() - self._alive_at > _PATIENCE_S:
-                    raise self._given_up(error) from error
-                if time.monotonic() - self._alive_at < 1.0:
-                    pause_s = 0.5
-                self._watch("reconnecting")
-                pause_s = self._reconnect(pause_s)
+                self._link.reconnect(error)
             else:
                 if self.observed.fetched:
                     self._receiver.discard_parts()
@@ -125,27 +127,6 @@ class Follower:
             return self._plan.deploy_command(parts)
         return self._plan.follow_command(self.observed.lines, parts)
 
-    def _reconnect(self, pause_s: float) -> float:
-        """Open the link again, with pauses that grow; return the next one."""
-        while True:
-            time.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
-            self._connection.close()
-            try:
-                self._connection.open()
-            except UnreachableError as error:
-                if time.monotonic() - self._alive_at > _PATIENCE_S:
-                    raise self._given_up(error) from error
-            else:
-                return pause_s
-
-    def _given_up(self, error: UnreachableError) -> LinkLostError:
-        return LinkLostError(
-            f"{self._connection.host.name}: the connection broke and did not come back"
-            f" for {_PATIENCE_S:.0f} s",
-            evidence=error.evidence or error.what,
-        )
-
     def _follow(self, channel: Channel) -> None:
         try:
             while True:
@@ -157,10 +138,10 @@ class Follower:
                 if self._interrupt.requested and self.observed.lines and not self._stopping:
                     self._stop()
                 if line is not None:
-                    self._alive_at = time.monotonic()
+                    self._link.heard()
                     if self._take(line.decode("utf-8", "replace"), channel):
                         break
-                elif time.monotonic() - self._alive_at > self._plan.deadline_s + _SILENCE_S:
+                elif self._link.silence_s > self._plan.deadline_s + _SILENCE_S:
                     raise HostError("the host has said nothing for too long")
             result = channel.finish(_SILENCE_S)
         finally:
@@ -188,10 +169,12 @@ class Follower:
         seen = self.observed
         if mark == "@@progress":
             seen.lines += 1
+            if seen.lines > _MOST_LINES:
+                raise HostError("the host says more than a launcher has to say", evidence=line[:80])
             self._progress(rest)
         elif mark == "@@artifact":
             name, path = self._receiver.receive(rest, channel)
-            self._alive_at = time.monotonic()
+            self._link.heard()
             seen.files[name] = path
             self._keep(name, path)
         elif mark == "@@sent":
@@ -219,14 +202,8 @@ class Follower:
             seen.began_at_s, seen.cpu_before = _reading(value)
         elif stage in ("sampled", "ended"):
             seen.ended_at_s, seen.cpu_after = _reading(value)
-        elif stage == "gone":
-            seen.target_gone = True
-        elif stage == "late":
-            seen.late = True
-        elif stage == "full":
-            seen.disk_full = True
-        elif stage == "cut":
-            seen.cut = True
+        elif stage in _FACTS:
+            setattr(seen, _FACTS[stage], True)
         elif stage == "left":
             seen.left.append(value)
         elif stage == "done":

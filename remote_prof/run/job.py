@@ -26,6 +26,7 @@ from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
+from remote_prof.run.link import Link
 from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
@@ -97,6 +98,7 @@ class _Run:
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._connection = connect(job.host, job.ssh)
+        self._link = Link(self._connection, self._stage)
 
     def result(self) -> HostResult:
         error: RemoteProfError | None = None
@@ -127,6 +129,7 @@ class _Run:
         found = find_launch(self._directory, self._job.host)
         with self._clock.stage("connect"):
             self._connection.open()
+        self._link.heard()
         with self._clock.stage("launch and sample"):
             if found is None:
                 plan, where = self._launch(*self._prepare())
@@ -177,7 +180,7 @@ class _Run:
         name = self._job.host.name
         self._watch(name, "reading facts")
         with self._clock.stage("facts"):
-            prepared = prepare(self._job, self._connection)
+            prepared = self._read()
         self._containers = prepared.state.containers
         self._problems += prepared.problems
         self._record = _draft(self._record, prepared, prepared.plan)
@@ -189,13 +192,24 @@ class _Run:
         self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
         return prepared, where
 
+    def _read(self) -> Prepared:
+        # Nothing is changed by it, so it can be done again.
+        while True:
+            try:
+                return prepare(self._job, self._connection)
+            except LinkLostError as error:
+                self._link.reconnect(error)
+
+    def _stage(self, stage: str) -> None:
+        self._watch(self._job.host.name, stage)
+
     def _follow(self, plan: LaunchPlan, where: Path, *, deploy: bool) -> None:
         follower = Follower(
-            self._connection,
+            self._link,
             plan,
             self._interrupt,
             Receiver(where, self._job.max_artifact_bytes),
-            watch=lambda stage: self._watch(self._job.host.name, stage),
+            watch=self._stage,
             keep=self._keep,
         )
         self._observed = follower.observed
@@ -230,6 +244,10 @@ class _Run:
         self._problems += tell.host_problems(seen, plan, self._job.host, last_error)
         path = seen.files.get(RAW_PROFILE)
         raw = path.read_bytes() if path else b""
+        if self._interrupt.requested and seen.began_at_s is None:
+            raise tell.nothing_sampled_yet(name)
+        if seen.engine_hung:
+            raise tell.engine_hung(name, plan)
         if not raw.strip() or seen.began_at_s is None:
             if self._denied():
                 raise tell.all_rights_refused(name, plan, last_error)
@@ -299,7 +317,8 @@ class _Run:
             cpu_time_s=self._cpu_time_s(),
             quality=self._analysis.quality if self._analysis else None,
             problems=tuple(self._problems),
-            artifacts=tuple(self._artifacts),
+            # A file that somebody has removed in the meantime is not listed.
+            artifacts=tuple(a for a in self._artifacts if (self._directory.path / a.path).exists()),
             timings_s=dict(self._clock.timings_s),
             round_trips=self._connection.exchanges,
             left_behind=tuple(dict.fromkeys(self._observed.left)),

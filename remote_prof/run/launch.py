@@ -3,14 +3,22 @@
 ``jobs.json`` lies in the run's directory from the start. ``launch.json`` lies in a target's
 directory from before anything is put on its host until the host is known to be clean: where there
 is one, a host may still hold something. Neither holds a secret.
+
+What they say is connected to, and run there, with secrets that are given for it. So each carries a
+keyed digest (HMAC-SHA256); the key is the user's own, made once, in the platform's directory for
+state. A directory that somebody else has made is not gone on with.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hmac
+import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, Generic, TypeVar
 
 from remote_prof.errors import UsageError
 from remote_prof.records import Host
@@ -18,9 +26,6 @@ from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 LAUNCH = "launch.json"
 JOBS = "jobs.json"
@@ -36,23 +41,28 @@ class Launch:
     record: HostRecord
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed(Generic[_T]):
+    mac: str
+    content: _T
+
+
 def write_jobs(directory: RunDirectory, jobs: Sequence[HostJob]) -> None:
     """Note the jobs of a run. Raises RemoteProfError."""
     plain = [_without_secrets(job) for job in jobs]
-    directory.write(directory.path / JOBS, _jobs_adapter().dump_json(plain, indent=1), raw=False)
+    _write(directory, directory.path / JOBS, plain, list[HostJob])
 
 
 def load_jobs(directory: RunDirectory) -> list[HostJob]:
     """Return the jobs of a run, for its directory as it is now. Raises UsageError."""
-    path = directory.path / JOBS
-    jobs: list[HostJob] = _load(path, _jobs_adapter())
+    jobs: list[HostJob] = _load(directory.path / JOBS, list[HostJob])
     return [replace(job, directory=directory.path) for job in jobs]
 
 
 def write_launch(directory: RunDirectory, where: Path, launch: Launch) -> None:
     """Note what is about to be put on a host. Raises RemoteProfError."""
     plain = replace(launch, job=_without_secrets(launch.job))
-    directory.write(where / LAUNCH, _launch_adapter().dump_json(plain, indent=1), raw=False)
+    _write(directory, where / LAUNCH, plain, Launch)
 
 
 def find_launch(directory: RunDirectory, host: Host) -> tuple[Path, Launch] | None:
@@ -61,7 +71,7 @@ def find_launch(directory: RunDirectory, host: Host) -> tuple[Path, Launch] | No
     Raises UsageError where the note cannot be read.
     """
     for path in sorted(directory.host_path(host.name).glob(f"*/{LAUNCH}")):
-        launch: Launch = _load(path, _launch_adapter())
+        launch: Launch = _load(path, Launch)
         return path.parent, launch
     return None
 
@@ -86,23 +96,23 @@ def _without_secrets(job: HostJob) -> HostJob:
     return replace(job, host=plain, directory=None)
 
 
-def _jobs_adapter() -> TypeAdapter[list[HostJob]]:
+def _write(directory: RunDirectory, path: Path, content: object, kind: Any) -> None:
     from pydantic import TypeAdapter
-
-    return TypeAdapter(list[HostJob])
-
-
-def _launch_adapter() -> TypeAdapter[Launch]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Launch)
-
-
-def _load(path: Path, adapter: TypeAdapter[_T]) -> _T:
-    from pydantic import ValidationError
 
     try:
-        return adapter.validate_json(path.read_bytes())
+        mac = _mac(content, kind, _key(create=True))
+    except OSError:
+        mac = ""  # the run goes on; it cannot be gone on with later
+    signed = _Signed(mac, content)
+    data = TypeAdapter(_Signed[kind]).dump_json(signed, indent=1)
+    directory.write(path, data, raw=False)
+
+
+def _load(path: Path, kind: Any) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        signed = TypeAdapter(_Signed[kind]).validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read",
@@ -115,3 +125,41 @@ def _load(path: Path, adapter: TypeAdapter[_T]) -> _T:
             evidence=str(error).split("\n", 1)[0],
             hint="it was made by another version, or changed since",
         ) from error
+    try:
+        good = hmac.compare_digest(signed.mac, _mac(signed.content, kind, _key(create=False)))
+    except OSError:
+        good = False
+    if not good:
+        raise UsageError(
+            f"{path} was not written by you on this machine, or was changed since",
+            evidence=f"its digest is not made with the key in {_key_path()}",
+            hint="go on where the run was begun; or clean its host: remote-prof clean RUN --host H",
+        )
+    return signed.content
+
+
+def _mac(content: object, kind: Any, key: bytes) -> str:
+    from pydantic import TypeAdapter
+
+    return hmac.new(key, TypeAdapter(kind).dump_json(content), "sha256").hexdigest()
+
+
+def _key_path() -> Path:
+    import platformdirs
+
+    return platformdirs.user_state_path("remote-prof") / "run.key"
+
+
+def _key(*, create: bool) -> bytes:
+    path = _key_path()
+    if create and not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Two runs may begin at once: whoever links first has made it.
+        own = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        fd = os.open(own, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "wb") as out:
+            out.write(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(own, path)
+        own.unlink()
+    return path.read_bytes()

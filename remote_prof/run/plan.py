@@ -10,6 +10,7 @@ from remote_prof.errors import PreflightError
 from remote_prof.host.facts import EngineFacts, HostFacts
 from remote_prof.host.target import Target
 from remote_prof.run.receive import Part
+from remote_prof.settings import Settings
 from remote_prof.templates import render
 from remote_prof.transport import Command
 
@@ -24,7 +25,7 @@ _PRINT_GRACE_S = 45
 CALL_TIMEOUT_S = 20
 _GIVE_UP_S = 60
 _SERVICE = "profile"
-DEFAULT_MAX_ARTIFACT_BYTES = 256 << 20
+DEFAULT_MAX_ARTIFACT_BYTES = Settings().max_artifact_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _work_parent(facts: HostFacts) -> str:
     if facts.work_parent is None:
         raise PreflightError(
             "no directory on the host can hold the run's files",
-            evidence="none of the usual temporary directories, nor the home, is writable, with room",
+            evidence="neither a usual temporary directory nor the home is writable, with room",
             hint="give one with remote_prof_tmp in the inventory",
         )
     return facts.work_parent.rstrip("/")

@@ -8,6 +8,7 @@ a host sends is ever held in memory.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -78,10 +79,11 @@ class Receiver:
         header = self._read_header(text)
         part = self._directory / f".{header.name}.{header.checksum}.part"
         with told(part):
+            self._directory.mkdir(parents=True, exist_ok=True)
             have = part.stat().st_size if part.exists() else 0
             if have != header.offset_bytes:
                 raise HostError(f"{header.name} does not go on where it stopped", evidence=text)
-            with part.open("ab") as out:
+            with open(part, "ab", opener=_never_through_a_link) as out:
                 while have < header.size_bytes:
                     wanted = min(_BLOCK_BYTES, header.size_bytes - have)
                     block = channel.read_block(wanted, _SILENCE_S)
@@ -131,8 +133,9 @@ class Receiver:
     def _unpack(self, header: _Header, part: Path, final: Path) -> None:
         temporary = final.with_name(f".{final.name}.unpacking")
         total = 0
+        temporary.unlink(missing_ok=True)
         try:
-            with temporary.open("wb") as out:
+            with temporary.open("xb") as out:
                 for block in _plain(header, part):
                     total += len(block)
                     if total > self._max_bytes:
@@ -153,6 +156,10 @@ class Receiver:
 
 class _DamagedError(Exception):
     pass
+
+
+def _never_through_a_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _verify(header: _Header, part: Path) -> None:

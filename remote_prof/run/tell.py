@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from remote_prof.errors import (
@@ -66,7 +67,7 @@ def _left(seen: Observed, plan: LaunchPlan, host: Host) -> Iterator[tuple[str, s
 
 def look_command(plan: LaunchPlan, host: Host) -> str:
     """Return the command that shows what is on a host of a run."""
-    engine = plan.engine_path.rpartition("/")[2]
+    engine = shlex.quote(plan.engine_path.rpartition("/")[2])
     method = host.become.method if host.become else "sudo"
     prefix = f"{method} " if plan.become else ""
     return f"{prefix}{engine} ps -a --filter label={LABEL}={plan.run_id}"
@@ -84,6 +85,23 @@ def left_at_once(host: Host, plan: LaunchPlan | None) -> InterruptedRunError:
         f" {KEEP_S // 60} minutes later",
         hint=f"get it with: remote-prof fetch {plan.run_id}; or remove it:"
         f" remote-prof clean {plan.run_id}; or look: {look_command(plan, host)}",
+    )
+
+
+def nothing_sampled_yet(host: str) -> InterruptedRunError:
+    """Return the error for a user who did not wait for the sampling."""
+    return InterruptedRunError(
+        f"{host}: interrupted before anything was sampled", evidence="the sidecar had just begun"
+    )
+
+
+def engine_hung(host: str, plan: LaunchPlan) -> RemoteProfError:
+    """Return the error for an engine that neither ended the sidecar nor passed its output on."""
+    return RemoteProfError(
+        f"{host}: the engine does not answer: what was sampled cannot be had",
+        evidence="it hung while the sidecar ran, and heard no signal for a minute",
+        hint=f"see to it on the host (systemctl status docker), then: remote-prof clean"
+        f" {plan.run_id}",
     )
 
 

@@ -9,12 +9,14 @@ character that sh, csh and fish read differently inside single quotes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Protocol
 
 from remote_prof.records import Become, Host
-from remote_prof.templates import quote_sh
+from remote_prof.templates import quote_sh, render
 
-BEGIN = b"@@begin"
+# Whatever a noisy .bashrc prints comes before this line; no .bashrc prints it by chance.
+BEGIN = b"@@begin " + token_hex(8).encode()
 
 # ``read -r`` reads byte by byte from a pipe, in every shell: what follows the script on standard
 # input is left for the script. Lines before "#script" are dropped: sudo reads its password from
@@ -23,7 +25,6 @@ _SKIP = 'while IFS= read -r l && [ "$l" != "#script" ]; do :; done; '
 # A script that did not arrive whole, because the link broke, is not run.
 _READ = 'while IFS= read -r l; do [ "$l" = "#end" ] && exit 0; printf "%s\\n" "$l"; done; exit 1'
 _RUN = f's=$({_READ}) && eval "$s"'
-# Whatever a noisy .bashrc prints comes before BEGIN.
 BOOTSTRAP = f"sh -c '{_SKIP}echo {BEGIN.decode()}; {_RUN}'"
 _BECOME_BOOTSTRAP = f"sh -c '{_SKIP}{_RUN}'"
 
@@ -32,34 +33,45 @@ _BECOME_BOOTSTRAP = f"sh -c '{_SKIP}{_RUN}'"
 class Command:
     """A POSIX sh script to be run on a host.
 
-    ``name`` says what it is for (shown with ``-v``). ``stdin`` is what the script finds on its
-    standard input. ``become`` asks for the rights of the host's ``Become``.
+    ``name`` says what it is for (shown with ``-v``). ``become`` asks for the rights of the host's
+    ``Become``.
     """
 
     name: str
     script: str
-    stdin: bytes = b""
     become: bool = False
 
     def input(self, become: Become | None) -> bytes:
         """Return what goes to the standard input of ``BOOTSTRAP``."""
-        framed = _framed(self.script) + self.stdin
+        framed = _framed(self.script)
         if not self.become:
             return framed
         become = become or Become()
-        user = f"-u {quote_sh(become.user)} -- "
-        if become.password is None:
-            return _framed(f"exec {become.method} -n {user}{_BECOME_BOOTSTRAP}") + framed
-        # The password is tried once, by itself: given to the real command, which would take the
-        # lines after it for further tries, one mistake would count as three.
-        ask = f"{become.method} -S -p ''"
-        outer = (
-            "IFS= read -r password\n"
-            f"printf '%s\\n' \"$password\" | {ask} -k {user}true || exit 1\n"
-            f"unset password\nexec {ask} {user}{_BECOME_BOOTSTRAP}"
-        )
-        passwords = f"{become.password}\n{become.password}\n".encode()
-        return _framed(outer) + passwords + framed
+        passwords = b"" if become.password is None else f"{become.password}\n".encode() * 2
+        return _framed(_become_script(become)) + passwords + framed
+
+
+def _become_script(become: Become) -> str:
+    user, known = quote_sh(become.user), become.password is not None
+    match become.method:
+        case "sudo":
+            ask = "sudo -S -p ''" if known else "sudo -n"
+            # -k: what sudo remembers of an earlier password is no answer.
+            trial = f"{ask}{' -k' if known else ''} -u {user} -- true"
+            command = f"{ask} -u {user} -- {_BECOME_BOOTSTRAP}"
+        case "doas":
+            trial = f"doas -n -u {user} -- true"
+            command = f"doas -u {user} -- {_BECOME_BOOTSTRAP}"
+        case _:
+            trial = f"{become.method} {user} -c true"
+            command = f"{become.method} {user} -c {quote_sh(_BECOME_BOOTSTRAP)}"
+    return render(
+        "become/become.sh.j2",
+        method=become.method,
+        has_password=known,
+        trial=trial,
+        command=command,
+    )
 
 
 def _framed(script: str) -> bytes:
@@ -98,8 +110,8 @@ class Channel(Protocol):
         Raises EOFError at the end of the output, LinkLostError when the link is gone.
         """
 
-    def read_exactly(self, size_bytes: int, timeout_s: float) -> bytes:
-        """Return that many bytes. Raises EOFError, HostError or LinkLostError."""
+    def read_block(self, limit_bytes: int, timeout_s: float) -> bytes:
+        """Return some bytes, at most so many. Raises HostError when none comes, LinkLostError."""
 
     def write(self, data: bytes) -> None:
         """Write to the command's standard input."""

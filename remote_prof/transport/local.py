@@ -6,12 +6,13 @@ import contextlib
 import os
 import select
 import shlex
+import signal
+import socket
 import subprocess
 import tempfile
 
 from remote_prof.errors import HostError
 from remote_prof.records import Host
-from remote_prof.settings import PASSWORD_VARIABLE
 from remote_prof.transport.base import BOOTSTRAP, Command, Result
 from remote_prof.transport.channel import BufferedChannel, run_to_end
 
@@ -31,7 +32,6 @@ class LocalChannel(BufferedChannel):
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 start_new_session=True,
-                env={k: v for k, v in os.environ.items() if k != PASSWORD_VARIABLE},
             )
         except OSError as error:
             self._errors.close()
@@ -108,3 +108,38 @@ class LocalConnection:
 
     def close(self) -> None:
         """Nothing to close."""
+
+
+class ProxyProcess:
+    """The ``ProxyCommand`` of ssh_config: a program that carries a connection on its stdio."""
+
+    def __init__(self, command: str, end: socket.socket) -> None:
+        self.said = ""
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
+        # As OpenSSH runs it: by the user's shell, which makes way for it.
+        shell = os.environ.get("SHELL") or "/bin/sh"
+        try:
+            self._process = subprocess.Popen(
+                [shell, "-c", f"exec {command}"],
+                stdin=end.fileno(),
+                stdout=end.fileno(),
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except OSError:
+            self._errors.close()
+            raise
+
+    def close(self) -> None:
+        """End it, with whatever it has started; ``said`` is its last line of errors then."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(timeout=0.5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._errors.seek(0)
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        self.said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        self._errors.close()

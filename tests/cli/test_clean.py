@@ -91,7 +91,7 @@ def test_a_run_that_others_made_is_named_by_its_id(cli: Cli, script: Script) -> 
 def test_a_run_of_ours_is_cleaned_and_forgotten(
     cli: Cli, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote_prof.run.follow._PATIENCE_S", -1.0)
+    monkeypatch.setattr("remote_prof.run.link._PATIENCE_S", -1.0)
     lost = ("deploy and follow", LinkLostError("gone"))
     script.hosts = {"prod-3": [("facts", FACTS), lost, *answers(FOUND + REMOVED)]}
     assert cli("run", *HOSTS, "prod-3", "-C", "api").code == 4

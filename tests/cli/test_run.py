@@ -126,12 +126,12 @@ def test_a_sidecar_that_fails(cli: Cli, script: Script) -> None:
 
 @pytest.fixture
 def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_prof.run.follow._PATIENCE_S", -1.0)
+    monkeypatch.setattr("remote_prof.run.link._PATIENCE_S", -1.0)
 
 
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
+    monkeypatch.setattr("remote_prof.run.link.time.sleep", lambda _: None)
 
 
 @pytest.mark.usefixtures("_no_patience")

@@ -61,7 +61,16 @@ def test_a_good_host_has_no_problems(name: str) -> None:
             "load the amd64 image",
         ),
         (replace(FACTS, work_parents={}), "no directory on the host", "remote_prof_tmp"),
-        (replace(FACTS, work_parents={"/tmp": 5 << 20}), "/tmp on the host is full", "make room"),
+        (
+            replace(FACTS, work_parents={"/tmp": 5 << 20, "/home/ops": 31 << 20}),
+            "every directory on the host that can hold the run's files is full",
+            "make room",
+        ),
+        (
+            with_engine(access="doas-password", error="permission denied"),
+            "ops may not use docker, and doas wants a password or refuses",
+            "--ask-become-pass",
+        ),
     ],
 )
 def test_what_forbids_a_run(facts: HostFacts, what: str, fix: str) -> None:
@@ -70,6 +79,12 @@ def test_what_forbids_a_run(facts: HostFacts, what: str, fix: str) -> None:
     assert found.what.startswith(what)
     assert found.evidence
     assert fix in found.fix
+
+
+def test_a_directory_with_room_is_taken_before_one_without() -> None:
+    facts = replace(FACTS, work_parents={"/tmp": 31 << 20, "/var/tmp": 32 << 20, "/": 1 << 40})
+    assert facts.work_parent == "/var/tmp"
+    assert check_host(facts, "img") == []
 
 
 def test_everything_is_told_at_once() -> None:

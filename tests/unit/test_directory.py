@@ -40,10 +40,10 @@ def test_run_ids_sort_by_time_and_are_unique() -> None:
         ("prod-3.example.org", "prod-3.example.org"),
         ("host:2222", "host:2222"),
         ("a_b", "a_b"),
-        ("a/b", "a_b-c14cddc0"),
-        ("../../etc", "_.._etc-74ccf3c5"),
-        ("..", "_-5ec1f7e7"),
-        ("", "_-e3b0c442"),
+        ("a/b", "a_b-c14cddc033f64b9d"),
+        ("../../etc", "_.._etc-74ccf3c5b4c19a81"),
+        ("..", "_-5ec1f7e700f37c3d"),
+        ("", "_-e3b0c44298fc1c14"),
     ],
 )
 def test_names_are_made_safe(name: str, safe: str) -> None:

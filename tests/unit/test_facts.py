@@ -47,14 +47,12 @@ def test_facts_of_a_host_with_docker() -> None:
         "perf_event_max_stack": 127,
     }
     assert (facts.cgroup, facts.cgroup_root) == ("hybrid", "/sys/fs/cgroup/unified")
-    assert facts.tools == {"setsid", "nohup", "gzip", "sha256sum", "awk", "sudo"}
     assert list(facts.work_parents) == ["/tmp", "/var/tmp", "/dev/shm", "/home/ops"]
     assert facts.work_parents["/tmp"] == 12342044 * 1024
     assert facts.compose == "v2 2.26.1-4"
     assert facts.image == Image(
         "sha256:50b5532cdbd0e1c85c415290bdc4c1de781cc77729f87869a2f88663f62bd411", (), "amd64"
     )
-    assert facts.pid_namespace == 4026531836
     assert facts.engine == EngineFacts(
         "docker",
         "/usr/bin/docker",
@@ -90,9 +88,7 @@ def test_containers_and_their_processes() -> None:
     assert [p.cpu_share and round(p.cpu_share, 3) for p in members] == [0.0, 0.032, 0.065]
 
 
-def test_without_rights_pid_namespaces_of_others_are_not_known() -> None:
-    state = parse("docker-26-hybrid")
-    assert {p.pid_namespace for p in state.processes} == {None}
+def test_cpu_use_is_not_known_where_it_was_not_asked_for() -> None:
     assert {p.cpu_share for p in parse("docker-26-sudo").processes} == {None}
 
 
@@ -101,9 +97,7 @@ def test_facts_of_an_old_docker_by_root() -> None:
     assert state.facts.engine is not None
     assert (state.facts.engine.version_tuple, state.facts.compose) == ((20, 10, 24), "v1")
     assert (state.facts.uid, state.become) == (0, False)
-    api = next(c for c in state.containers if c.name == "api")
-    members = [p for p in state.processes if p.container_id == api.container_id]
-    assert {p.pid_namespace for p in members} == {4026532327}
+    assert next(c.name for c in state.containers if c.running) == "api"
 
 
 def test_an_engine_behind_sudo_wants_the_launcher_to_become() -> None:

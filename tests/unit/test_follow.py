@@ -20,6 +20,7 @@ from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.records import Host
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.link import Link
 from remote_prof.run.plan import LaunchPlan, make_plan
 from remote_prof.run.receive import Receiver
 from remote_prof.transport import Channel, Command, Result
@@ -55,7 +56,7 @@ def plan(tmp_path: Path, engine: FakeEngine) -> LaunchPlan:
         runner="auto",
         facts=facts,
         target=found,
-        sidecar=Bpftrace().plan(request, facts, found),
+        sidecar=Bpftrace().plan(request, facts, found)[0],
         become=False,
     )
 
@@ -147,7 +148,7 @@ class Followed:
         self.interrupt = Interrupt()
         self.on_stage: dict[str, bool] = {}
         self.follower = Follower(
-            connection,
+            Link(connection, self._watch),
             plan,
             self.interrupt,
             Receiver(self.place, 1 << 20),
@@ -166,7 +167,7 @@ class Followed:
 
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_prof.run.follow.time.sleep", lambda _: None)
+    monkeypatch.setattr("remote_prof.run.link.time.sleep", lambda _: None)
 
 
 def assert_whole(seen: Observed) -> None:
@@ -248,7 +249,7 @@ def test_a_link_that_stays_away_is_told(
     short_lived = files["launcher.sh"].replace("3600 * 100", "1 * 100")
     files["launcher.sh"] = short_lived.replace("sleep 10 &", "sleep 0.2 &")
     short = replace(plan, files=files)
-    monkeypatch.setattr("remote_prof.run.follow._PATIENCE_S", 0.5)
+    monkeypatch.setattr("remote_prof.run.link._PATIENCE_S", 0.5)
     connection = BreakingConnection("@@progress sampling", refusals=1_000_000)
     with pytest.raises(LinkLostError, match="did not come back") as raised:
         Followed(connection, short).run()
@@ -360,7 +361,7 @@ def test_another_process_goes_on_with_what_was_fetched(plan: LaunchPlan) -> None
     """The half of a profile that one process has fetched is not sent again to the next."""
     connection = BreakingConnection("data")
     dying = Followed(connection, plan)
-    dying.follower._reconnect = lambda pause_s: sys.exit(f"killed, {pause_s}")  # type: ignore[method-assign]
+    dying.follower._link.reconnect = lambda error: sys.exit(str(error))  # type: ignore[method-assign]
     with pytest.raises(SystemExit):
         dying.run()
     (part,) = dying.follower._receiver.parts()

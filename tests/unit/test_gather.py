@@ -33,7 +33,6 @@ def test_the_script_runs_here_without_an_engine(tmp_path: Path) -> None:
     assert state.facts.clock_s > 0
     assert state.facts.uid >= 0
     assert state.facts.work_parents[str(tmp_path)] > 0
-    assert "sha256sum" in state.facts.tools
 
 
 def fake_engine(directory: Path, *, refuses: bool) -> Path:
@@ -68,7 +67,7 @@ def test_the_script_asks_an_engine(tmp_path: Path) -> None:
 
 
 def test_the_script_tells_what_an_engine_says_that_refuses(tmp_path: Path) -> None:
-    query = FactsQuery("x", engine=str(fake_engine(tmp_path, refuses=True)), engine_sudo="never")
+    query = FactsQuery("x", engine=str(fake_engine(tmp_path, refuses=True)))
     state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
     assert state.facts.engine is not None
     assert (state.facts.engine.access, state.facts.engine.error) == ("denied", "permission denied")
@@ -121,9 +120,107 @@ def test_a_password_is_used_where_nothing_else_helps(
     assert state.become == asked[-1]
 
 
-def test_with_root_rights_the_script_does_not_ask_sudo_itself() -> None:
-    assert "sudo -n true" in facts_command(QUERY, become=False).script
-    assert "sudo -n true" not in facts_command(QUERY, become=True).script
+@pytest.mark.parametrize(
+    ("become", "tried"),
+    [
+        (None, ""),
+        (Become(), "'sudo -n -u root --'"),
+        (Become(method="doas", user="op"), "'doas -n -u op --'"),
+        (Become(method="su"), "su-password"),
+    ],
+)
+def test_the_last_resort_is_what_the_host_has(become: Become | None, tried: str) -> None:
+    own = facts_command(QUERY, become, by_become=False).script
+    assert tried in own
+    assert ("refused=" in own) == (become is not None)
+    assert "refused=" not in facts_command(QUERY, become, by_become=True).script
+
+
+@pytest.mark.parametrize("notice", ["echo notice", "echo notice >&2"])
+def test_notices_of_an_engine_are_passed_over(tmp_path: Path, notice: str) -> None:
+    engine = fake_engine(tmp_path, refuses=False)
+    engine.write_text(engine.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{notice}\n"))
+    query = FactsQuery("x", engine=str(engine))
+    state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
+    assert state.facts.engine is not None
+    assert (state.facts.engine.version, state.facts.compose) == ("27.0.1", "v2 2.30.1")
+    assert state.facts.image == Image("sha256:2", ("x@sha256:3",), "arm64")
+    assert [container.name for container in state.containers] == ["api"]
+
+
+class Refuses(Answers):
+    """A connection to a host that gives no other rights."""
+
+    def __init__(self, become: Become, said: str) -> None:
+        super().__init__(become)
+        self.said = said
+
+    def run(self, command: Command, timeout_s: float) -> Result:
+        assert timeout_s > 0
+        assert command.become
+        return Result(1, b"", self.said.encode())
+
+
+@pytest.mark.parametrize(
+    ("become", "said", "what", "hint"),
+    [
+        (
+            Become(True, password="p"),
+            "Sorry, try again.\nsudo: 1 incorrect password attempt",
+            "sudo does not take the password",
+            "it is the one of the login",
+        ),
+        (
+            Become(True),
+            "sudo: a password is required",
+            "sudo wants a password",
+            "--ask-become-pass",
+        ),
+        (
+            Become(True, password="p"),
+            "guest is not in the sudoers file.",
+            "sudo does not give the rights",
+            "--become-method",
+        ),
+        (
+            Become(True, "su", "op", password="p"),
+            "Password: su: Authentication failure",
+            "su does not take the password",
+            "it is the one of op",
+        ),
+        (
+            Become(True, "su"),
+            "Password: su: Authentication failure",
+            "su wants a password",
+            "give that of root with --ask-become-pass",
+        ),
+        (
+            Become(True, "doas"),
+            "doas: not found",
+            "there is no doas on the host",
+            "--become-method",
+        ),
+        (
+            Become(True, "doas", password="p"),
+            "doas wants a terminal, and script (of util-linux) is not there to make one",
+            "doas wants a terminal, and none can be made",
+            "--user",
+        ),
+        (
+            Become(True, "doas", password="p"),
+            "doas: Operation not permitted",
+            "doas does not give the rights",
+            "--become-method",
+        ),
+    ],
+)
+def test_why_there_are_no_other_rights(become: Become, said: str, what: str, hint: str) -> None:
+    with pytest.raises(HostError) as raised:
+        gather_state(Refuses(become, said), QUERY)
+    assert raised.value.what.startswith(f"prod-3: {what}")
+    assert said.rsplit(maxsplit=1)[-1] in raised.value.evidence
+    assert "Password:" not in raised.value.evidence
+    assert hint in raised.value.hint
 
 
 def test_a_host_without_a_shell_says_so() -> None:

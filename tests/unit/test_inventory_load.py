@@ -15,7 +15,7 @@ from remote_prof.inventory import (
     load_inventory,
     resolve_inventory,
 )
-from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS
+from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS, parse_ssh_arguments
 from remote_prof.records import Become, Host
 
 ROOT = Path(__file__).parents[2]
@@ -307,8 +307,9 @@ def test_a_password_that_is_not_known_is_only_warned_about(tmp_path: Path) -> No
         ("ansbile_host: x", "ansbile_host means nothing", "did you mean ansible_host?"),
         ("ansible_prot: 1", "ansible_prot means nothing", "did you mean ansible_port?"),
         ("remoteprof_image: x", "remoteprof_image means", "did you mean remote_prof_image?"),
-        ("ansible_ssh_common_args: -J x", "is not read", "~/.ssh/config"),
-        ("ansible_password: x", "is not read", "a key or an agent"),
+        ("ansible_ssh_common_args: -C -J x", "is not read", "~/.ssh/config"),
+        ("ansible_ssh_extra_args: -C", "is not read", "~/.ssh/config"),
+        ("ansible_password: '{{ x }}'", "is not known", "REMOTE_PROF_CONNECTION_PASSWORD"),
         ("vars: {ansible_host: x}", "'vars' is taken for a variable", "directly below it"),
         ("8080: x", "is called 8080, which is not text", "quotes"),
     ],
@@ -320,6 +321,44 @@ def test_warnings(tmp_path: Path, variables: str, what: str, fix: str) -> None:
     assert fix in problem.fix
     assert problem.evidence.startswith(f"{tmp_path / 'inventory.yml'}:4")
     assert inventory.select("all")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jump", "rest"),
+    [
+        ("", None, ()),
+        ("-J bastion", "bastion", ()),
+        ("-Jop@bastion:2222,second", "op@bastion:2222,second", ()),
+        ("-o ProxyJump=bastion -o proxyjump=later", "bastion", ()),
+        ("-oProxyJump=none", "none", ()),
+        ("-o 'ProxyCommand=ssh -W %h:%p -q op@bastion'", "op@bastion", ()),
+        ('-o ProxyCommand="ssh bastion -W %h:%p"', "bastion", ()),
+        ("-o ProxyCommand='nc -x proxy %h %p'", None, ("-o ProxyCommand=nc -x proxy %h %p",)),
+        ("-o ControlMaster=auto -J bastion -C", "bastion", ("-o ControlMaster=auto", "-C")),
+        ("-J 'open", None, ("-J 'open",)),
+    ],
+)
+def test_jump_hosts_in_arguments_of_ssh(
+    arguments: str, jump: str | None, rest: tuple[str, ...]
+) -> None:
+    found, unread = parse_ssh_arguments(arguments)
+    assert found == jump
+    assert unread == rest
+
+
+def test_secrets_and_jump_hosts_of_a_host(tmp_path: Path) -> None:
+    variables = (
+        "ansible_password: 1234, ansible_ssh_private_key_passphrase: pp, "
+        "ansible_become_method: community.general.doas, ansible_become_pass: bp, "
+        "ansible_ssh_common_args: '-o ProxyJump=bastion'"
+    )
+    inventory = load(tmp_path, NEEDS % variables)
+    (host,) = inventory.select("web1")
+    assert (host.password, host.key_passphrase, host.jump) == ("1234", "pp", "bastion")
+    assert host.become == Become(method="doas", password="bp")
+    assert inventory.problems == ()
+    assert "1234" not in repr(host)
+    assert not {"ansible_password", "ansible_become_pass"} & host.vars.keys()
 
 
 def test_unknown_variables_of_ansible_are_nobodys_business(tmp_path: Path) -> None:

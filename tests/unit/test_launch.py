@@ -50,8 +50,9 @@ HOST = Host(
 
 
 @pytest.fixture
-def directory(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create(tmp_path, RUN)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunDirectory:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return RunDirectory.create(tmp_path / "results", RUN)
 
 
 def job(directory: RunDirectory) -> HostJob:
@@ -68,7 +69,7 @@ def launch(directory: RunDirectory) -> Launch:
         runner="auto",
         facts=STATE.facts,
         target=found,
-        sidecar=Bpftrace().plan(request, STATE.facts, found),
+        sidecar=Bpftrace().plan(request, STATE.facts, found)[0],
         become=True,
     )
     problem = Problem(Severity.WARNING, "a", "b", "c")
@@ -114,4 +115,48 @@ def test_what_is_no_list_of_jobs_is_told(directory: RunDirectory, text: str) -> 
 
 def test_a_run_of_an_older_version_is_told(directory: RunDirectory) -> None:
     with pytest.raises(UsageError, match=r"jobs\.json cannot be read"):
+        load_jobs(directory)
+
+
+def test_a_run_of_somebody_else_is_not_gone_on_with(
+    directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Secrets would go where its files say."""
+    where = directory.host_directory("prod-3", "api")
+    write_jobs(directory, [job(directory)])
+    write_launch(directory, where, launch(directory))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of-another"))
+    for load in (lambda: load_jobs(directory), lambda: find_launch(directory, HOST)):
+        with pytest.raises(UsageError, match="was not written by you on this machine"):
+            load()
+    write_jobs(RunDirectory.create(tmp_path, "20260131-000000-000000"), [])
+    with pytest.raises(UsageError, match="was not written by you on this machine"):
+        load_jobs(directory)
+
+
+@pytest.mark.parametrize(("old", "new"), [("10.0.0.3", "10.6.6.6"), ('"ops"', '"root"')])
+def test_what_was_changed_is_refused(directory: RunDirectory, old: str, new: str) -> None:
+    write_jobs(directory, [job(directory)])
+    path = directory.path / "jobs.json"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UsageError, match="or was changed since"):
+        load_jobs(directory)
+
+
+def test_the_key_is_for_its_owner_alone(directory: RunDirectory, tmp_path: Path) -> None:
+    write_jobs(directory, [])
+    key = tmp_path / "state/remote-prof/run.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert len(key.read_bytes()) == 32
+    assert list(key.parent.iterdir()) == [key]
+
+
+def test_without_a_place_for_the_key_a_run_goes_on(
+    directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    write_jobs(directory, [job(directory)])
+    with pytest.raises(UsageError, match="was not written by you"):
         load_jobs(directory)

@@ -53,7 +53,7 @@ def directory(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes
         runner="auto",
         facts=facts,
         target=found,
-        sidecar=Bpftrace().plan(request, facts, found),
+        sidecar=Bpftrace().plan(request, facts, found)[0],
         become=False,
     )
     where = tmp_path / "remote-prof"
@@ -255,7 +255,7 @@ def test_an_engine_that_hangs_does_not_hang_the_launcher(
     path.write_text(path.read_text().replace("timeout -s KILL 20", "timeout -s KILL 0.3"))
     engine.path.write_text('#!/bin/sh\n: "$@"\nexec sleep 1000\n')
     assert start(directory).wait(LONG_S) != 0
-    assert stages(directory) == ["starting", "late", "ended", "left", "done"]
+    assert stages(directory) == ["starting", "late", "deaf", "ended", "left", "done"]
     assert "left container unknown" in progress(directory)
 
 

@@ -45,7 +45,7 @@ def plan(
         runner=runner,
         facts=facts,
         target=chosen,
-        sidecar=Bpftrace().plan(request, facts, chosen),
+        sidecar=Bpftrace().plan(request, facts, chosen)[0],
         become=become,
     )
 

@@ -150,8 +150,13 @@ def test_what_is_raw_here_is_never_written_again(place: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_told(place: Path) -> None:
+    (place / "file").touch()
     with pytest.raises(RemoteProfError, match="cannot be written"):
-        send(place / "nonesuch", PACKED)
+        send(place / "file", PACKED)
+
+
+def test_a_directory_that_was_removed_is_made_again(place: Path) -> None:
+    assert send(place / "removed", PACKED) == b"abc" * 1000
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ user = "ops"
 port = 2222
 identity = "~/key"
 privileged = true
+max_artifact_size = "64MiB"
 """
     values = from_file(project, user_file, text).values
     assert values == Settings(
@@ -134,6 +135,7 @@ privileged = true
         port=2222,
         identity=Path("~/key").expanduser(),
         privileged=True,
+        max_artifact_bytes=64 << 20,
     )
     (project / FILE_NAME).unlink()
     environ = {
@@ -145,6 +147,22 @@ privileged = true
         for name, field in NAMES.items()
     }
     assert load(project, user_file, environ).values == values
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("256MiB", 256 << 20),
+        ("1GiB", 1 << 30),
+        ("500MB", 500_000_000),
+        ("64mib", 64 << 20),
+        ("1.5 GiB", 3 << 29),
+        ("2097152", 2 << 20),
+    ],
+)
+def test_sizes(project: Path, user_file: Path, text: str, size_bytes: int) -> None:
+    found = load(project, user_file, max_artifact_size=text).values
+    assert found.max_artifact_bytes == size_bytes
 
 
 def test_names_and_descriptions_cover_the_fields() -> None:
@@ -219,6 +237,15 @@ def test_one_setting_in_two_spellings(project: Path, user_file: Path) -> None:
         ("privileged = 'maybe'", "privileged should be 'true' or 'false', not 'maybe'"),
         ("host_key_checking = 'ask'", "should be 'yes', 'accept-new' or 'no', not 'ask'"),
         ("user = { name = 'x' }", "user should be the name of a user"),
+        ("max_artifact_size = '1023KiB'", "should be a size of at least 1MiB"),
+        (
+            "max_artifact_size = 5",
+            "should be a size of at least 1MiB, such as 500MB or 1GiB, not 5",
+        ),
+        ("max_artifact_size = true", "max_artifact_size should be a size"),
+        ("max_artifact_size = '10MB/s'", "max_artifact_size should be a size"),
+        ("max_artifact_size = '-1GB'", "max_artifact_size should be a size"),
+        ("max_artifact_size = '9999999 TB'", "max_artifact_size should be a size"),
     ],
 )
 def test_wrong_values(project: Path, user_file: Path, line: str, said: str) -> None:

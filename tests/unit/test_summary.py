@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.summary import FunctionShare, merge, top_functions
-from remote_prof.profile.tree import build_tree, place
+from remote_prof.profile.tree import place
 
 API = Frame("api", FrameKind.PROCESS, pid=1)
 
@@ -84,10 +84,7 @@ def test_units_do_not_mix() -> None:
 
 def test_the_tree_puts_self_weight_first_and_siblings_in_order() -> None:
     profile = Profile({of("b"): 2, of("a", "x"): 3, of("a"): 1})
-    places = [
-        (each.node.name, each.depth, each.start, each.node.total)
-        for each in place(build_tree(profile))
-    ]
+    places = [(each.name, each.depth, each.start, each.total) for each in place(profile)]
     assert places == [
         ("all", 0, 0, 6),
         ("api", 1, 0, 6),
@@ -103,19 +100,19 @@ def test_siblings_stand_as_their_folded_lines_sort() -> None:
     for line in lines:
         names, _, weight = line.rpartition(" ")
         stacks[tuple(Frame(name) for name in names.split(";"))] = int(weight)
-    in_tree = [each.node.name for each in place(build_tree(Profile(stacks))) if each.depth == 1]
+    in_tree = [each.name for each in place(Profile(stacks)) if each.depth == 1]
     assert in_tree == [line.split(" ")[0].split(";")[0] for line in sorted(lines)]
 
 
 def test_small_nodes_are_left_out_and_keep_their_room() -> None:
     profile = Profile({of("a", "x"): 1, of("b"): 99})
-    places = [(each.node.name, each.start) for each in place(build_tree(profile), smallest=2)]
+    places = [(each.name, each.start) for each in place(profile, smallest=2)]
     assert places == [("all", 0), ("api", 0), ("b", 1)]
 
 
 def test_the_tree_does_not_recurse() -> None:
     stack = tuple(Frame(f"f{depth}") for depth in range(20_000))
-    depths = [each.depth for each in place(build_tree(Profile({stack: 1})))]
+    depths = [each.depth for each in place(Profile({stack: 1}))]
     assert depths == list(range(20_001))
 
 
@@ -125,15 +122,17 @@ STACKS = st.lists(st.builds(Frame, NAMES, st.sampled_from(FrameKind)), max_size=
 
 @given(st.dictionaries(STACKS, st.integers(1, 1000)))
 def test_the_tree_holds_the_profile(stacks: dict[Stack, int]) -> None:
-    root = build_tree(Profile(stacks))
     total = sum(stacks.values())
-    assert root.total == total
+    placed = list(place(Profile(stacks)))
+    assert placed[0].total == total
     ends: dict[int, int] = {}
     own = 0
-    for node, depth, start in place(root):
-        own += node.own
-        assert node.total == node.own + sum(child.total for child in node.children.values())
-        assert start >= ends.get(depth, 0), "siblings do not overlap"
-        ends[depth] = start + node.total
-        assert ends[depth] <= total
+    for number, each in enumerate(placed):
+        own += each.own
+        inside = [o for o in placed[number + 1 :] if o.depth == each.depth + 1]
+        mine = [o for o in inside if each.start <= o.start < each.start + each.total]
+        assert each.total == each.own + sum(o.total for o in mine)
+        assert each.start >= ends.get(each.depth, 0), "siblings do not overlap"
+        ends[each.depth] = each.start + each.total
+        assert ends[each.depth] <= total
     assert own == total

@@ -54,7 +54,6 @@ def test_a_name_or_the_start_of_an_id(name: str) -> None:
     assert (target.name, target.scope, target.main_pid) == ("api", "container", 19361)
     assert [p.pid for p in target.processes] == [19361, 19402, 19403]
     assert target.cgroup_ids == (11711,)
-    assert target.pid_namespace is None
 
 
 def test_two_letters_of_an_id_are_too_few() -> None:
@@ -74,17 +73,6 @@ def test_labels() -> None:
     assert error.evidence == "web-1 (2ab5e07689fa, running), web-2 (5f178a88005a, running)"
     assert fail(labels=((project, "shop"), (service, "db"))).what.startswith("no container")
     assert fail(container="api", labels=((service, "web"),)).what.startswith("no container")
-
-
-def test_the_pid_namespace_is_the_main_process_s() -> None:
-    state = state_with(
-        container("a", "a1b2"),
-        processes=(
-            Process(99, "a1b2" * 16, 5, 1, "exec", pid_namespace=5),
-            Process(100, "a1b2" * 16, 1, 1, "main", pid_namespace=7),
-        ),
-    )
-    assert find(state, container="a").pid_namespace == 7
 
 
 def test_an_exact_name_wins_over_the_start_of_an_id() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -18,7 +19,10 @@ from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
+from remote_prof.records import Become
+from remote_prof.run.clean import clean_command
 from remote_prof.run.plan import make_plan
+from remote_prof.run.receive import Part
 from remote_prof.templates import (
     Verbatim,
     data_path,
@@ -28,6 +32,7 @@ from remote_prof.templates import (
     quote_sh,
     render,
 )
+from remote_prof.transport import Command
 
 FACTS = Path(__file__).parent / "data" / "facts" / "docker-26-hybrid.txt"
 # A shell's words hold no NUL, and its arguments are bytes: surrogates have none.
@@ -117,7 +122,7 @@ def test_text_of_the_language_is_inserted_as_it_is(quote: Any) -> None:
 
 def test_a_template_quotes_without_being_asked() -> None:
     script = render("launcher/stop.sh.j2", directory="/tmp/a b'; touch x #")
-    assert script.splitlines()[-1] == ": > '/tmp/a b'\"'\"'; touch x #'/stop"
+    assert script.splitlines()[-1].endswith(" || : > '/tmp/a b'\"'\"'; touch x #'/stop")
 
 
 def test_a_name_that_is_missing_is_an_error() -> None:
@@ -177,17 +182,29 @@ def scripts() -> dict[str, str]:
             runner=runner,
             facts=host.facts,
             target=target,
-            sidecar=Bpftrace().plan(request, host.facts, target),
+            sidecar=Bpftrace().plan(request, host.facts, target)[0],
             become=False,
         )
         found[f"launcher {runner}"] = plan.files["launcher.sh"]
         found[f"deploy {runner}"] = plan.deploy_command().script
         found["follow"] = plan.follow_command(3).script
         found["stop"] = plan.stop_command().script
+        parts = [Part("profile.txt", "1a" * 32, 7), Part("sidecar.err", "1a", 0)]
+        found["follow on"] = plan.follow_command(3, parts).script
         found["sidecar"] = plan.sidecar.script
-    for sudo in ("auto", "always", "never"):
-        query = FactsQuery("it's", engine_sudo=sudo, cpu_window_s=0.5, work_parent="/a b")
-        found[f"facts {sudo}"] = facts_command(query, become=False).script
+    for remove in (False, True):
+        command = clean_command("/a b/docker", "/a b", run_id=None, remove=remove, become=False)
+        found[f"clean {remove}"] = command.script
+    query = FactsQuery("it's", cpu_window_s=0.5, work_parent="/a b")
+    found["facts"] = facts_command(query, None, by_become=False).script
+    for method, password in itertools.product(("sudo", "su", "doas"), (None, "it's")):
+        become = Become(method=method, user="o'p", password=password)
+        found[f"facts {method}"] = facts_command(query, become, by_become=False).script
+        # What comes before the script itself is what gets the rights.
+        sent = Command("t", ":", become=True).input(become).decode()
+        found[f"become {method} {password}"] = sent.removeprefix("#script\n").partition("\n#end\n")[
+            0
+        ]
     return found
 
 

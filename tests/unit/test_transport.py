@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_prof.errors import HostError
+from remote_prof.errors import HostError, LinkLostError
 from remote_prof.records import Become, Host
 from remote_prof.transport import Command, Connection, SshOptions, connect
 from remote_prof.transport.base import BOOTSTRAP
@@ -26,8 +26,8 @@ def local(become: Become | None = None) -> LocalConnection:
     return LocalConnection(Host("here", "here", connection="local", become=become))
 
 
-def run(script: str, stdin: bytes = b"") -> bytes:
-    result = local().run(Command("test", script, stdin), LONG_S)
+def run(script: str) -> bytes:
+    result = local().run(Command("test", script), LONG_S)
     assert (result.exit_code, result.stderr) == (0, b"")
     return result.stdout
 
@@ -60,7 +60,11 @@ def test_lines_of_a_script_keep_blanks_and_backslashes() -> None:
 
 def test_what_follows_the_script_is_its_standard_input() -> None:
     data = b"#script\n#end\nline\\n\n\x00\xff last, without a newline"
-    assert run("cat", stdin=data) == data
+    channel = local().stream(Command("test", "cat"))
+    channel.write(data)
+    channel.end_input()
+    assert channel.finish(LONG_S).stdout == data
+    channel.close()
 
 
 def test_a_script_may_be_longer_than_an_argument() -> None:
@@ -135,8 +139,7 @@ def test_writing_to_a_command_that_has_ended_is_an_error() -> None:
 def test_a_program_that_is_missing_is_an_error() -> None:
     become = Become(method="nonesuch-sudo")
     result = local(become).run(Command("t", ":", become=True), LONG_S)
-    assert result.exit_code == 127
-    assert b"nonesuch-sudo" in result.stderr
+    assert (result.exit_code, result.stderr) == (1, b"nonesuch-sudo: not found\n")
 
 
 def test_lines_are_read_as_they_come() -> None:
@@ -160,25 +163,45 @@ def test_a_line_may_come_in_pieces() -> None:
 def test_blocks_and_lines_alternate() -> None:
     channel = local().stream(Command("t", "echo head; printf 'a\\n\\0b'; echo; echo tail"))
     assert channel.read_line(LONG_S) == b"head"
-    assert channel.read_exactly(4, LONG_S) == b"a\n\0b"
-    assert channel.read_exactly(0, LONG_S) == b""
+    block = b""
+    while len(block) < 4:
+        block += channel.read_block(4 - len(block), LONG_S)
+    assert block == b"a\n\0b"
     assert [channel.read_line(LONG_S), channel.read_line(LONG_S)] == [b"", b"tail"]
     channel.close()
 
 
-def test_a_block_that_ends_early_is_an_error() -> None:
+def test_a_block_that_ends_early_can_be_had_again() -> None:
     channel = local().stream(Command("t", "echo head; printf abc"))
     channel.read_line(LONG_S)
-    with pytest.raises(EOFError):
-        channel.read_exactly(4, LONG_S)
+    assert channel.read_block(4, LONG_S) == b"abc"
+    with pytest.raises(LinkLostError, match="broke off"):
+        channel.read_block(1, LONG_S)
     channel.close()
 
 
-def test_a_block_that_stalls_is_an_error() -> None:
+def test_a_block_that_stalls_can_be_had_again() -> None:
     channel = local().stream(Command("t", "echo head; printf abc; read -r x"))
     channel.read_line(LONG_S)
-    with pytest.raises(HostError, match="sent 3 of 4 bytes"):
-        channel.read_exactly(4, 0.1)
+    assert channel.read_block(4, LONG_S) == b"abc"
+    with pytest.raises(LinkLostError, match="nothing more"):
+        channel.read_block(1, 0.1)
+    channel.close()
+
+
+def test_a_line_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_prof.transport.channel._LONGEST_LINE_BYTES", 1000)
+    channel = local().stream(Command("t", "head -c 2000 /dev/zero; sleep 1"))
+    with pytest.raises(HostError, match="a line of more than 1000 bytes"):
+        channel.read_line(LONG_S)
+    channel.close()
+
+
+def test_output_without_an_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_prof.transport.channel._LARGEST_OUTPUT_BYTES", 1000)
+    channel = local().stream(Command("t", "head -c 2000 /dev/zero"))
+    with pytest.raises(HostError, match="printed more than 1000 bytes"):
+        channel.finish(LONG_S)
     channel.close()
 
 
@@ -220,7 +243,11 @@ def test_sudo_gets_the_password_and_the_script_does_not(
     fake_sudo(tmp_path, reads_password=reads_password)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     become = Become(user="it's", password=password)
-    result = local(become).run(Command("t", "cat", b"#input\n", become=True), LONG_S)
+    channel = local(become).stream(Command("t", "cat", become=True))
+    channel.write(b"#input\n")
+    channel.end_input()
+    result = channel.finish(LONG_S)
+    channel.close()
     assert (result.exit_code, result.stdout) == (0, b"#input\n")
     argv = (tmp_path / "argv").read_text().splitlines()
     assert argv[:5] == ["-S", "-p", "", "-u", "it's"]

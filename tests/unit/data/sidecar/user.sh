@@ -13,6 +13,9 @@ fi
 version=$(bpftrace --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
 echo "# $version"
 echo "# filter: $TARGET_FILTER"
+# What the rights allow is seen before anything is sampled; what they do not is said.
+[ -e "/proc/${TARGET_PID:-19361}/root/." ] ||
+  echo "WARNING: the files of the target cannot be read, so its functions have no names"
 case $version in
   *" v0.1"[0-9].*)
     BPFTRACE_MAP_KEYS_MAX=65536; export BPFTRACE_MAP_KEYS_MAX

@@ -1,0 +1,54 @@
+"""A connection that is opened again when it breaks, with pauses that grow, for a minute."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from remote_prof.errors import LinkLostError, UnreachableError
+from remote_prof.transport import Connection
+
+# How long a link may stay away before it is given up; what the host holds can be fetched later.
+_PATIENCE_S = 60.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 8.0
+
+
+class Link:
+    """Counts the time since the other side was last heard of."""
+
+    def __init__(self, connection: Connection, watch: Callable[[str], None]) -> None:
+        self.connection = connection
+        self._watch = watch
+        self._pause_s = _FIRST_PAUSE_S
+        self._heard_at = time.monotonic()
+
+    @property
+    def silence_s(self) -> float:
+        """How long nothing has been heard."""
+        return time.monotonic() - self._heard_at
+
+    def heard(self) -> None:
+        """Note a sign of life: the next break is the first again."""
+        self._heard_at = time.monotonic()
+        self._pause_s = _FIRST_PAUSE_S
+
+    def reconnect(self, error: UnreachableError) -> None:
+        """Open the link again after an error. Raises LinkLostError when patience is over."""
+        self._watch("reconnecting")
+        while True:
+            if self.silence_s > _PATIENCE_S:
+                raise LinkLostError(
+                    f"{self.connection.host.name}: the connection broke and did not come back"
+                    f" for {_PATIENCE_S:.0f} s",
+                    evidence=error.evidence or error.what,
+                ) from error
+            time.sleep(self._pause_s)
+            self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
+            self.connection.close()
+            try:
+                self.connection.open()
+            except UnreachableError as refused:
+                error = refused
+            else:
+                return
