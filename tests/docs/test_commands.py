@@ -291,6 +291,8 @@ def options(command: Any) -> set[str]:
 @pytest.mark.parametrize("name", CLI.commands)
 def test_each_command_has_its_section_with_every_option(name: str) -> None:
     section = sections()[f"remote-prof {name}"]
+    if "(#how-to-connect)" in section:
+        section += sections()["How to connect"]
     prose = _FENCE.sub("", section)
     assert set(_OPTION.findall(prose)) - other_options() >= options(CLI.commands[name])
     for below in getattr(CLI.commands[name], "commands", {}):
@@ -440,7 +442,6 @@ def rendered() -> str:
         sysctls={},
         cgroup="v2",
         cgroup_root="/sys/fs/cgroup",
-        tools=frozenset(),
         work_parents={"/tmp": 1 << 40},
         engine=engine_facts,
         compose="v2 2.26.1",
@@ -456,7 +457,7 @@ def rendered() -> str:
         runner="auto",
         facts=facts,
         target=target,
-        sidecar=ENGINES[0].plan(request, facts, target),
+        sidecar=ENGINES[0].plan(request, facts, target)[0],
         become=False,
     )
     return "\n".join(plan.files.values())

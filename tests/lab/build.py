@@ -22,7 +22,7 @@ HOST_PACKAGES = {
     "bookworm": ("docker.io", "docker-compose"),
     "trixie": ("docker.io", "docker-cli", "docker-compose"),
 }
-LOGIN_PACKAGES = ("openssh-server", "iptables", "procps", "sudo", "tcsh", "fish")
+LOGIN_PACKAGES = ("openssh-server", "iptables", "procps", "sudo", "opendoas", "tcsh", "fish")
 SIDECAR_PACKAGES = ("bpftrace",)
 
 USERS = {
@@ -30,13 +30,31 @@ USERS = {
     "admin": ("/bin/bash", ""),
     "secure": ("/bin/bash", ""),
     "guest": ("/bin/bash", ""),
+    "console": ("/bin/bash", ""),
+    "vault": ("/bin/bash", ""),
+    "doer": ("/bin/bash", ""),
+    "keeper": ("/usr/bin/fish", ""),
+    "typist": ("/bin/bash", "docker"),
     "nosftp": ("/bin/bash", "docker"),
     "fish": ("/usr/bin/fish", "docker"),
     "csh": ("/bin/tcsh", "docker"),
 }
 """Users of every host: login shell and extra group."""
 
-SUDOERS = "admin ALL=(ALL) NOPASSWD: ALL\nsecure ALL=(ALL) ALL\n"
+WITH_PASSWORD = ("root", "secure", "vault", "keeper", "typist")
+"""Users with a password: for su, sudo, doas, and for the login of ``typist``."""
+
+SUDOERS = """\
+Defaults:console requiretty
+Defaults:vault requiretty
+admin ALL=(ALL) NOPASSWD: ALL
+secure ALL=(ALL) ALL
+console ALL=(ALL) NOPASSWD: ALL
+vault ALL=(ALL) ALL
+"""
+"""``console`` and ``vault`` have to have a terminal, as old defaults of Red Hat wanted it."""
+
+DOAS = "permit nopass doer\npermit keeper\n"
 
 _DPKG_CONFIG = """\
 force-unsafe-io
@@ -129,7 +147,7 @@ def host_root(suite: str) -> Path:
     """Give the root of hosts of a suite: engine, sshd, sudo, users."""
     packages = (*HOST_PACKAGES[suite], *LOGIN_PACKAGES)
     start = base(suite)
-    inputs = [_VERSION, start.name, packages, USERS, SUDOERS]
+    inputs = [_VERSION, start.name, packages, USERS, SUDOERS, DOAS]
 
     def make(new: Path) -> None:
         log = _log(f"root-{suite}")
@@ -141,6 +159,9 @@ def host_root(suite: str) -> Path:
         sudoers = new / "etc/sudoers.d/lab"
         sudoers.write_text(SUDOERS)
         sudoers.chmod(0o440)
+        doas = new / "etc/doas.conf"
+        doas.write_text(DOAS)
+        doas.chmod(0o400)
         for name in new.glob("etc/ssh/ssh_host_*"):
             name.unlink()
         (new / "usr/sbin/policy-rc.d").unlink()

@@ -16,7 +16,7 @@ from pathlib import Path
 from . import anchor as anchor_file
 from . import inetd as inetd_file
 from . import machine, processes
-from .build import USERS, Built
+from .build import USERS, WITH_PASSWORD, Built
 from .model import (
     BPFTRACE,
     SANE_PATH,
@@ -54,8 +54,9 @@ MaxStartups 200
 LogLevel ERROR
 """
 _SFTP = "Subsystem sftp internal-sftp\n"
+_BY_PASSWORD = "Match User typist\nPasswordAuthentication yes\nAuthenticationMethods password\n"
 _SSHD_CONFIGS = {
-    "sshd_config": _SSHD + "DenyUsers nosftp\n" + _SFTP,
+    "sshd_config": _SSHD + "DenyUsers nosftp\n" + _SFTP + _BY_PASSWORD,
     "sshd_config_nosftp": _SSHD + "AllowUsers nosftp\n",
     "sshd_config_jump": _SSHD + "DenyUsers nosftp\n" + _SFTP,
 }
@@ -194,7 +195,7 @@ class HostBuilder:
             docker_version="",
             cgroup_version="",
             runtime="lab-runc" if self.wrapped else "runc",
-            sudo_password=secrets.token_urlsafe(12),
+            password=secrets.token_urlsafe(12),
             key=self.lab_dir / "id_ed25519",
             known_hosts=self.lab_dir / "known_hosts",
             anchor=anchor,
@@ -202,10 +203,11 @@ class HostBuilder:
         )
 
     def _set_up_users(self, host: LabHost) -> None:
-        """Set the password, and let the shells that write files at their first start do so."""
+        """Set the passwords, and let the shells that write files at their first start do so."""
+        passwords = "".join(f"{user}:{host.password}\n" for user in WITH_PASSWORD)
         try:
-            host.exec(["chpasswd"], input=f"secure:{host.sudo_password}\n".encode())
-            for user in ("fish", "csh"):
+            host.exec(["chpasswd"], input=passwords.encode())
+            for user in ("fish", "csh", "keeper"):
                 host.exec(["su", "-", user, "-c", "true"])
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip()
@@ -303,7 +305,7 @@ def _listen(count: int) -> list[socket.socket]:
 
 
 def _logins(port: int, nosftp_port: int) -> Mapping[str, Login]:
-    sudo = {"admin": "nopasswd", "secure": "password"}
+    sudo = {"admin": "nopasswd", "secure": "password", "console": "nopasswd", "vault": "password"}
     logins = {"root": Login("root", port, docker=True, sudo="root")}
     for user, (shell, group) in USERS.items():
         sftp = user != "nosftp"

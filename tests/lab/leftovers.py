@@ -37,6 +37,7 @@ _DAEMONS = frozenset(
         "runc",
     }
 )
+_OWN_NETWORKS = frozenset({"bridge", "host", "none"})
 _CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
@@ -62,7 +63,7 @@ def snapshot(host: LabHost) -> Snapshot:
     images = ("images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
     return Snapshot(
         containers=containers,
-        networks=_lines(host, "network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}"),
+        networks=_networks(host),
         volumes=_lines(host, "volume", "ls", "--format", "{{.Name}}"),
         images=_lines(host, *images),
         files=_files(host),
@@ -117,6 +118,13 @@ def _differences(what: str, before: frozenset[str], after: frozenset[str]) -> li
 
 def _lines(host: LabHost, *args: str) -> frozenset[str]:
     return frozenset(host.docker(*args).splitlines())
+
+
+def _networks(host: LabHost) -> frozenset[str]:
+    """Give networks with their ids; an engine makes those of its own anew when it starts."""
+    listed = _lines(host, "network", "ls", "--no-trunc", "--format", "{{.Name}} {{.ID}}")
+    names = {line: line.partition(" ")[0] for line in listed}
+    return frozenset(name if name in _OWN_NETWORKS else line for line, name in names.items())
 
 
 def _files(host: LabHost) -> frozenset[str]:

@@ -118,6 +118,8 @@ class Process:
 class LabHost:
     """A running host. ``address`` is in 127/8; ``port`` is for every login but ``nosftp``.
 
+    ``password`` is that of every user who has one.
+
     ``jump_port`` leads to the same machine, but with the network of the real one, so that it
     serves as a bastion towards the other hosts of the lab.
     """
@@ -131,7 +133,7 @@ class LabHost:
     docker_version: str
     cgroup_version: str
     runtime: str
-    sudo_password: str
+    password: str
     key: Path
     known_hosts: Path
     anchor: Process

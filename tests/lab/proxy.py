@@ -15,6 +15,9 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+SENT, RECEIVED = "sent", "received"
+"""The directions, as the one sees them that connects."""
+
 _CHUNK = 65536
 _IN_FLIGHT = 64 * 1024 * 1024
 """How much a direction holds back before it stops reading: the bandwidth-delay product."""
@@ -24,12 +27,16 @@ class Proxy:
     """Listens at a free port of 127.0.0.1 and passes on to a target, both ways.
 
     ``delay_s`` holds back every byte of either direction for so long without limiting how many
-    there are: a round trip takes twice as long as that more. Use it as a context manager.
+    there are: a round trip takes twice as long as that more. ``bytes_per_s`` limits each direction
+    of each connection. Use it as a context manager.
     """
 
-    def __init__(self, target: tuple[str, int], delay_s: float = 0.0) -> None:
+    def __init__(
+        self, target: tuple[str, int], delay_s: float = 0.0, bytes_per_s: float | None = None
+    ) -> None:
         self.target = target
         self.delay_s = delay_s
+        self.bytes_per_s = bytes_per_s
         self.accepted = 0
         self._flowing = threading.Event()
         self._flowing.set()
@@ -37,6 +44,7 @@ class Proxy:
         self._links: set[_Link] = set()
         self._closed = False
         self._refusing = False
+        self._allowed: dict[str, int] = {}
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address, self.port = self._listener.getsockname()[:2]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -60,6 +68,15 @@ class Proxy:
         for link in links:
             link.cut()
         return len(links)
+
+    def cut_after(self, way: str, count: int) -> None:
+        """Cut all connections when ``count`` more bytes have passed in a direction.
+
+        ``way`` is ``sent`` (to the host) or ``received``. Connections made later are let through.
+        """
+        assert way in (SENT, RECEIVED)
+        with self._lock:
+            self._allowed[way] = count
 
     def stall(self) -> None:
         """Let nothing through, in either direction, while connections stay open."""
@@ -104,7 +121,9 @@ class Proxy:
         if self._closed or self._refusing:
             link.cut()
         ways = ((client, server), (server, client))
-        directions = [_Direction(*way, self.delay_s, self._flowing) for way in ways]
+        directions = [
+            _Direction(*way, self, name) for way, name in zip(ways, (SENT, RECEIVED), strict=True)
+        ]
         workers = [work for direction in directions for work in (direction.read, direction.write)]
         threads = [threading.Thread(target=work, daemon=True) for work in workers]
         for thread in threads:
@@ -114,6 +133,25 @@ class Proxy:
         link.cut()
         with self._lock:
             self._links.discard(link)
+
+    def let_through(self, way: str, piece: bytes) -> bytes:
+        """Give what may pass of a piece, once it may: not during a stall."""
+        self._flowing.wait()
+        with self._lock:
+            if way not in self._allowed:
+                return piece
+            passing = piece[: self._allowed[way]]
+            self._allowed[way] -= len(passing)
+            return passing
+
+    def passed(self, way: str) -> None:
+        """Note that what was let through has been sent: a cut may be due."""
+        with self._lock:
+            due = self._allowed.get(way) == 0
+            if due:
+                del self._allowed[way]
+        if due:
+            self.drop()
 
 
 class _Link:
@@ -134,13 +172,11 @@ class _Link:
 class _Direction:
     """A queue of timed pieces from one socket to the other; an empty piece is its end."""
 
-    def __init__(
-        self, source: socket.socket, sink: socket.socket, delay_s: float, flowing: threading.Event
-    ) -> None:
+    def __init__(self, source: socket.socket, sink: socket.socket, proxy: Proxy, way: str) -> None:
         self.source = source
         self.sink = sink
-        self.delay_s = delay_s
-        self.flowing = flowing
+        self.proxy = proxy
+        self.way = way
         self.pieces: deque[tuple[float, bytes]] = deque()
         self.held = 0
         self.over = False
@@ -155,7 +191,7 @@ class _Direction:
                 piece = b""
             with self.change:
                 self.change.wait_for(lambda: self.held < _IN_FLIGHT or self.over)
-                self.pieces.append((time.monotonic() + self.delay_s, piece))
+                self.pieces.append((time.monotonic() + self.proxy.delay_s, piece))
                 self.held += len(piece)
                 self.change.notify_all()
 
@@ -167,7 +203,6 @@ class _Direction:
                 self.held -= len(piece)
                 self.change.notify_all()
             time.sleep(max(0.0, due - time.monotonic()))
-            self.flowing.wait()
             if not self._pass_on(piece):
                 break
         with self.change:
@@ -175,10 +210,19 @@ class _Direction:
             self.change.notify_all()
 
     def _pass_on(self, piece: bytes) -> bool:
+        rate = self.proxy.bytes_per_s
+        # In steps of a twentieth of a second, so that a slow link is slow evenly.
+        step = max(1, round(rate / 20)) if rate else len(piece)
         try:
             if piece:
-                self.sink.sendall(piece)
+                for start in range(0, len(piece), step):
+                    part = piece[start : start + step]
+                    if rate:
+                        time.sleep(len(part) / rate)
+                    self.sink.sendall(self.proxy.let_through(self.way, part))
+                    self.proxy.passed(self.way)
                 return True
+            self.proxy.let_through(self.way, b"")
             self.sink.shutdown(socket.SHUT_WR)
         except OSError:
             with suppress(OSError):
@@ -190,10 +234,12 @@ def main() -> int:
     """Serve a proxy until interrupted."""
     parser = argparse.ArgumentParser(prog="python -m tests.lab.proxy", description=__doc__)
     parser.add_argument("--delay-ms", type=float, default=0.0)
+    parser.add_argument("--bytes-per-s", type=float)
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     given = parser.parse_args()
-    with Proxy((given.host, given.port), given.delay_ms / 1000) as proxy:
+    target = (given.host, given.port)
+    with Proxy(target, given.delay_ms / 1000, given.bytes_per_s) as proxy:
         print(proxy.address, proxy.port, flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-from .model import TARGET_IMAGE, Lab, LabHost
+from .model import TARGET_IMAGE, LabHost
 from .proxy import Proxy
 from .tool import SAMPLING, Done, Running, Stock, Tool, our_containers, share, until
 
@@ -129,25 +128,11 @@ def test_an_interrupt_before_there_is_a_connection(
     assert stock.left(debian13) == []
 
 
-def known_through(proxy: Proxy, host: LabHost, lab: Lab, tool: Tool) -> Path:
-    """Write an inventory that leads to a host by way of a proxy, with its true host keys."""
-    name, via = f"[{host.address}]:{host.port}", f"[{proxy.address}]:{proxy.port}"
-    lines = [text for text in lab.known_hosts.read_text().splitlines() if text.startswith(name)]
-    file = tool.place / "known_hosts"
-    file.write_text("\n".join(lines).replace(name, via) + "\n")
-    return tool.inventory(
-        host,
-        ansible_host=proxy.address,
-        ansible_port=proxy.port,
-        remote_prof_known_hosts=str(file),
-    )
-
-
 def test_a_cut_link_is_opened_again_and_nothing_is_lost(
-    host: LabHost, lab: Lab, tool: Tool, stock: Stock
+    host: LabHost, tool: Tool, stock: Stock
 ) -> None:
     with Proxy((host.address, host.port)) as proxy:
-        path = known_through(proxy, host, lab, tool)
+        path = tool.through(proxy, host)
         running = tool.start("run", "-H", host.name, "-i", path, "-C", "api", "-d", 3, "-F", 499)
         running.wait_for(SAMPLING)
         assert proxy.drop() == 1
@@ -163,11 +148,9 @@ def test_a_cut_link_is_opened_again_and_nothing_is_lost(
     assert stock.left(host) == []
 
 
-def test_a_link_that_is_cut_after_the_sampling(
-    debian13: LabHost, lab: Lab, tool: Tool, stock: Stock
-) -> None:
+def test_a_link_that_is_cut_after_the_sampling(debian13: LabHost, tool: Tool, stock: Stock) -> None:
     with Proxy((debian13.address, debian13.port)) as proxy:
-        path = known_through(proxy, debian13, lab, tool)
+        path = tool.through(proxy, debian13)
         running = tool.start("run", "-H", debian13.name, "-i", path, "-C", "api", "-d", 1)
         running.wait_for(SAMPLING)
         proxy.drop(refuse=True)
@@ -180,11 +163,9 @@ def test_a_link_that_is_cut_after_the_sampling(
     assert stock.left(debian13) == []
 
 
-def test_a_link_that_does_not_come_back(
-    debian13: LabHost, lab: Lab, tool: Tool, stock: Stock
-) -> None:
+def test_a_link_that_does_not_come_back(debian13: LabHost, tool: Tool, stock: Stock) -> None:
     with Proxy((debian13.address, debian13.port)) as proxy:
-        path = known_through(proxy, debian13, lab, tool)
+        path = tool.through(proxy, debian13)
         running = tool.start("run", "-H", debian13.name, "-i", path, "-C", "api", "-d", 1)
         running.wait_for(SAMPLING)
         proxy.drop(refuse=True)

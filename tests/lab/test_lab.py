@@ -46,7 +46,8 @@ def sample(
 
 
 @pytest.mark.parametrize(
-    "user", ["root", "ops", "admin", "secure", "guest", "nosftp", "fish", "csh"]
+    "user",
+    ["root", "ops", "admin", "secure", "guest", "nosftp", "fish", "csh", "console", "keeper"],
 )
 def test_every_login_works_with_strict_host_keys(host: LabHost, user: str) -> None:
     done = ssh(host, user, "id -un")
@@ -58,9 +59,24 @@ def test_every_login_works_with_strict_host_keys(host: LabHost, user: str) -> No
 def test_sudo_is_as_described(host: LabHost) -> None:
     assert ssh(host, "admin", "sudo -n docker ps -q").returncode == 0
     assert ssh(host, "secure", "sudo -n true").returncode != 0
-    asked = f"echo {host.sudo_password} | sudo -S -p '' docker ps -q"
+    asked = f"echo {host.password} | sudo -S -p '' docker ps -q"
     assert ssh(host, "secure", asked).returncode == 0
     assert ssh(host, "guest", "sudo -n true").returncode != 0
+    for user in ("console", "vault"):
+        assert "must have a tty" in ssh(host, user, "sudo -n true").stderr
+
+
+def test_doas_is_as_described(host: LabHost) -> None:
+    assert ssh(host, "doer", "doas -n docker ps -q").returncode == 0
+    assert "Authentication required" in ssh(host, "keeper", "doas -n true").stderr
+    assert "not permitted" in ssh(host, "guest", "doas -n true").stderr
+
+
+def test_typist_is_let_in_by_password_alone(host: LabHost) -> None:
+    done = ssh(host, "typist", "true")
+    assert done.returncode == 255
+    assert "typist" in done.stderr
+    assert "(password)" in done.stderr
 
 
 def test_an_unknown_host_key_is_refused(host: LabHost, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from .model import LabHost
-from .proxy import Proxy
+from .proxy import RECEIVED, SENT, Proxy
 
 
 @pytest.fixture
@@ -73,6 +73,39 @@ def test_the_proxy_stalls_resumes_and_drops(echo: tuple[str, int]) -> None:
         with socket.create_connection((proxy.address, proxy.port)) as again:
             again.sendall(b"y")
             assert again.recv(1) == b"y"
+
+
+def test_the_proxy_limits_bandwidth(echo: tuple[str, int]) -> None:
+    with (
+        Proxy(echo, bytes_per_s=20_000) as proxy,
+        socket.create_connection((proxy.address, proxy.port)) as client,
+    ):
+        began = time.monotonic()
+        client.sendall(bytes(10_000))
+        got = 0
+        while got < 10_000:
+            got += len(client.recv(10_000))
+        assert time.monotonic() - began >= 0.5
+
+
+@pytest.mark.parametrize("way", [SENT, RECEIVED])
+def test_the_proxy_cuts_after_so_many_bytes(way: str, echo: tuple[str, int]) -> None:
+    with Proxy(echo) as proxy:
+        with socket.create_connection((proxy.address, proxy.port)) as client:
+            client.sendall(b"before")
+            assert client.recv(100) == b"before"
+            proxy.cut_after(way, 1000)
+            client.sendall(bytes(1500))
+            got = b"more"
+            total = 0
+            while got:
+                got = client.recv(4096)
+                total += len(got)
+            assert total <= 1000
+            assert (total == 1000) or way == SENT
+        with socket.create_connection((proxy.address, proxy.port)) as again:
+            again.sendall(bytes(1500))
+            assert again.recv(1)
 
 
 def test_the_proxy_carries_ssh(host: LabHost) -> None:

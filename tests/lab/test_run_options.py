@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from remote_prof.profile.quality import SHALLOW_SHARE
 
 from .model import LabHost
-from .processes import all_pids
 from .tool import Done, Stock, Tool, share, working
 
 QUICK = ("-d", 2, "-F", 499)
@@ -142,66 +138,3 @@ def test_every_login_that_may_use_the_engine(
     done = tool("run", "-H", host.name, "-C", "api", *login, *QUICK)
     check(done, host, stock)
     assert share(done.run.stacks(), "hot_leaf") > 0.5
-
-
-class Witness:
-    """Reads the command lines and environments of all processes again and again."""
-
-    def __init__(self) -> None:
-        self.seen: set[bytes] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.02):
-            for pid in all_pids():
-                try:
-                    self.seen.add(Path(f"/proc/{pid}/cmdline").read_bytes())
-                except OSError:
-                    continue
-
-
-def readable_files(place: Path) -> Iterator[bytes]:
-    for path in place.rglob("*"):
-        if path.is_file():
-            yield path.read_bytes()
-
-
-def test_the_sudo_password_is_told_to_nobody(host: LabHost, tool: Tool, stock: Stock) -> None:
-    password = host.sudo_password
-    asked = ("run", "-H", host.name, "-C", "api", "--user", "secure", *QUICK, "-vv")
-    with Witness() as witness:
-        running = tool.start(*asked, REMOTE_PROF_BECOME_PASSWORD=password)
-        running.wait_for("sampling for")
-        on_host = host.exec(
-            ["sh", "-c", "grep -rlF -f - /tmp /var/tmp /dev/shm"],
-            check=False,
-            input=f"{password}\n".encode(),
-        )
-        done = running.end()
-    check(done, host, stock)
-    assert share(done.run.stacks(), "hot_leaf") > 0.5
-    assert on_host.stdout == b""
-    assert len(witness.seen) > 10
-    assert not [line for line in witness.seen if password.encode() in line]
-    assert password not in done.out + done.err
-    assert not [1 for data in readable_files(tool.place) if password.encode() in data]
-
-
-def test_a_wrong_sudo_password_is_refused(debian13: LabHost, tool: Tool, stock: Stock) -> None:
-    asked = ("run", "-H", debian13.name, "-C", "api", "--user", "secure")
-    done = tool(*asked, REMOTE_PROF_BECOME_PASSWORD="not-it")
-    assert done.code == 1
-    ((what, evidence, next_step),) = done.parts()
-    assert "sudo does not give the rights" in what
-    assert "Sorry, try again" in evidence
-    assert "--ask-become-pass" in next_step
-    assert stock.left(debian13) == []

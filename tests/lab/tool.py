@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any
 
 from .leftovers import Snapshot, left_after, snapshot
 from .model import SANE_PATH, Lab, LabHost
+from .proxy import Proxy
 
 REMOTE_PROF = str(Path(sys.executable).with_name("remote-prof"))
 _WORK, _PER_MILLE = "/opt/app/svc serve", 201
@@ -64,7 +67,7 @@ class RunFiles:
         there = {
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
-            if path.is_file() and path.name != "run.json"
+            if path.is_file() and path.name not in ("run.json", "jobs.json")
         }
         found = [f"not in both: {name}" for name in sorted(there ^ listed.keys())]
         for name in there & listed.keys():
@@ -111,20 +114,31 @@ class Done:
 
 
 class Running:
-    """A command line at work; its progress is read as it comes."""
+    """A command line at work; its progress is read as it comes.
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+    On a ``terminal`` of its own, all that it prints counts as progress.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], env: Mapping[str, str], cwd: Path, *, terminal: bool = False
+    ) -> None:
         self.cwd = cwd
         # Whoever runs the tests in the background has interrupts ignored, and we inherit that.
-        defaults = ("env", "--default-signal=INT,TERM,HUP")
+        words = ["env", "--default-signal=INT,TERM,HUP"]
+        words += ["setsid", "--ctty"] if terminal else []
+        out, self._out_fd = os.pipe()[::-1]
+        err, self._err_fd = os.openpty()[::-1] if terminal else os.pipe()[::-1]
         self.process = subprocess.Popen(
-            [*defaults, REMOTE_PROF, *argv],
+            [*words, REMOTE_PROF, *argv],
             env=dict(env),
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=err if terminal else subprocess.DEVNULL,
+            stdout=err if terminal else out,
+            stderr=err,
         )
+        os.close(out)
+        os.close(err)
+        self._hung_up = threading.Event()
         self._err: list[str] = []
         self._out: list[bytes] = []
         self._change = threading.Condition()
@@ -149,25 +163,49 @@ class Running:
         code = self.process.wait(timeout_s)
         for reader in self._readers:
             reader.join()
-        for pipe in (self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
         err = "".join(self._err)
         assert "Traceback" not in err, err
         return Done(code, b"".join(self._out).decode(), err, self.cwd / "results")
 
+    def abandon(self) -> None:
+        """End a command that is still at work: its test is over."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for reader in self._readers:
+            reader.join()
+
+    def close_terminal(self) -> None:
+        """Close the terminal that it was started on."""
+        self._hung_up.set()
+        self._readers[0].join()
+
     def _read_err(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        for piece in self._pieces(self._err_fd):
             with self._change:
-                self._err.append(line.decode(errors="replace"))
+                self._err.append(decoder.decode(piece))
                 self._change.notify_all()
         with self._change:
             self._change.notify_all()
 
     def _read_out(self) -> None:
-        assert self.process.stdout is not None
-        self._out.append(self.process.stdout.read())
+        self._out += self._pieces(self._out_fd)
+
+    def _pieces(self, fd: int) -> Iterator[bytes]:
+        """Give what can be read until all is said, or the terminal is closed."""
+        # A terminal that is being read is not closed before the reading ends.
+        while not self._hung_up.is_set():
+            if not select.select([fd], [], [], 0.05)[0]:
+                continue
+            try:
+                piece = os.read(fd, 65536)
+            except OSError:  # how a terminal says that nobody writes to it any more
+                break
+            if not piece:
+                break
+            yield piece
+        os.close(fd)
 
 
 @dataclass(frozen=True)
@@ -178,14 +216,15 @@ class Tool:
     place: Path
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def start(self, *argv: object, **env: str) -> Running:
+    def start(self, *argv: object, terminal: bool = False, **env: str) -> Running:
         """Start a command; capitals as names are variables of its environment."""
         home = self.place / "home"
         home.mkdir(exist_ok=True)
         own = {"PATH": os.environ.get("PATH", SANE_PATH), "HOME": str(home), "NO_COLOR": "1"}
         inventory = {"REMOTE_PROF_INVENTORY": str(self.lab.inventory)}
         words = [str(word) for word in argv]
-        return Running(words, {**own, **inventory, **self.env, **env}, self.place)
+        whole = {**own, **inventory, **self.env, **env}
+        return Running(words, whole, self.place, terminal=terminal)
 
     def __call__(self, *argv: object, **env: str) -> Done:
         """Run a command to its end."""
@@ -204,6 +243,20 @@ class Tool:
         path = self.place / f"inventory-{len(list(self.place.glob('inventory-*')))}.yml"
         path.write_text(json.dumps({"all": {"hosts": {host.name: told}}}))
         return path
+
+    def through(self, proxy: Proxy, host: LabHost) -> Path:
+        """Write an inventory that leads to a host by way of a proxy, with its true host keys."""
+        name, via = f"[{host.address}]:{host.port}", f"[{proxy.address}]:{proxy.port}"
+        known = self.lab.known_hosts.read_text().splitlines()
+        lines = [line.replace(name, via) for line in known if line.startswith(name)]
+        file = self.place / "known_hosts"
+        file.write_text("\n".join(lines) + "\n")
+        return self.inventory(
+            host,
+            ansible_host=proxy.address,
+            ansible_port=proxy.port,
+            remote_prof_known_hosts=str(file),
+        )
 
 
 class Stock:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import socket
 
-import paramiko
+import asyncssh
 
 from remote_prof.errors import UnreachableError
+from remote_prof.transport.ssh.client import Attempt
+from remote_prof.transport.ssh.known_hosts import KnownKey, Verdict, fingerprint
 from remote_prof.transport.ssh.route import Hop, known_hosts_name
 
+# RFC 4254, section 5.1.
+_CHANNEL_ERRORS = {1: "administratively prohibited", 2: "connect failed"}
 
-def explain(error: Exception, hop: Hop, timeout_s: float) -> Exception:
+
+def explain(error: Exception, hop: Hop, attempt: Attempt, timeout_s: float) -> Exception:
     """Turn what a login raised into one sentence with cause, evidence and next step.
 
     Anything that is not known to be the link's, the host's or the login's comes back as it is.
@@ -18,34 +23,110 @@ def explain(error: Exception, hop: Hop, timeout_s: float) -> Exception:
     where = f"{hop.name} ({hop.address}:{hop.port})"
     try_ssh = f"try: ssh -p {hop.port} {hop.user}@{hop.address} true"
     text = " ".join(str(error).split())
-    if isinstance(error, paramiko.BadHostKeyException):
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return _explain_host_key(text, hop, attempt, where)
+    if isinstance(error, asyncssh.PermissionDenied):
+        return _explain_refusal(hop, attempt, where, try_ssh)
+    if isinstance(error, asyncssh.DisconnectError) and "Too many authentication" in text:
+        return UnreachableError(
+            f"{where} allows no more tries: it was offered {len(attempt.notes.offered)} keys",
+            evidence=f"{text}; offered: {', '.join(attempt.notes.offered)}",
+            hint="name the right key with --identity, or set IdentitiesOnly yes in ~/.ssh/config",
+        )
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return UnreachableError(
+            f"{where} and this tool know no algorithm in common",
+            evidence=text,
+            hint=f"{try_ssh}; ssh_config may ask for algorithms (KexAlgorithms, Ciphers, ...)",
+        )
+    if isinstance(error, asyncssh.ChannelOpenError):
+        return UnreachableError(
+            f"the jump host does not reach {where}",
+            evidence=f"{_CHANNEL_ERRORS.get(error.code, 'refused')}: {text}",
+            hint="the address has to be right as seen from there, and AllowTcpForwarding be on",
+        )
+    return _explain_link(error, hop, attempt, timeout_s)
+
+
+def _explain_host_key(text: str, hop: Hop, attempt: Attempt, where: str) -> UnreachableError:
+    name = known_hosts_name(hop)
+    if "revoked" in text:
+        lines = ", ".join(key.where for key in attempt.known.of("revoked"))
+        return UnreachableError(
+            f"{where} shows a host key that has been revoked: it may be another machine",
+            evidence=f"{text}; revoked in {lines}",
+            hint="ask the host's owner for its new key",
+        )
+    if attempt.verdict is Verdict.CHANGED and attempt.shown is not None:
+        known = "; known are " if len(attempt.known.keys) > 1 else "; known is "
         return UnreachableError(
             f"{where} shows another host key than the known one: it may be another machine",
-            evidence=f"got {_fingerprint(error.key)}, known is {_fingerprint(error.expected_key)}",
-            hint=f"if the host was installed anew: ssh-keygen -R '{known_hosts_name(hop)}',"
+            evidence=f"got {_describe(attempt.shown)}"
+            + known
+            + ", ".join(_describe(key) for key in attempt.known.keys),
+            hint=f"if the host was installed anew: ssh-keygen -R '{name}'{_file_option(attempt)},"
             " and check the new key with its owner",
         )
-    if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in text:
+    if attempt.verdict is None:
+        said = "its authority is not known" if attempt.foreign_authority else text
         return UnreachableError(
-            f"the host key of {where} is not known",
-            evidence=f"looked for {known_hosts_name(hop)} in {', '.join(hop.known_hosts_files)}",
-            hint=f"log in once with: ssh -p {hop.port} {hop.user}@{hop.address},"
-            " or use --host-key-checking accept-new",
+            f"the host certificate of {where} is not valid",
+            evidence=f"{said}; authorities for {name}:"
+            f" {', '.join(key.where for key in attempt.known.of('authority')) or 'none'}",
+            hint="have the certificate renewed, for the name under which the host is asked for"
+            " (HostKeyAlias gives another one)",
         )
-    if isinstance(error, paramiko.AuthenticationException | paramiko.PasswordRequiredException):
-        keys = ", ".join(hop.identity_files) or "the keys in ~/.ssh and the agent"
-        return UnreachableError(
-            f"{where} refuses the login of {hop.user}",
-            evidence=f"{text}; offered: {keys}",
-            hint=f"choose with --user and --identity, or load the key into the agent; {try_ssh}",
-        )
-    return _explain_link(error, where, text, timeout_s, try_ssh)
+    return UnreachableError(
+        f"the host key of {where} is not known",
+        evidence=f"looked for {name} in {', '.join(hop.known_hosts_files)}",
+        hint=f"log in once with: ssh -p {hop.port} {hop.user}@{hop.address},"
+        " or use --host-key-checking accept-new",
+    )
 
 
-def _explain_link(
-    error: Exception, where: str, text: str, timeout_s: float, try_ssh: str
-) -> Exception:
-    if isinstance(error, socket.gaierror):
+def _explain_refusal(hop: Hop, attempt: Attempt, where: str, try_ssh: str) -> UnreachableError:
+    notes = attempt.notes
+    if notes.wrong_passphrase:
+        return UnreachableError(
+            f"the passphrase of {notes.wrong_passphrase[0]} is wrong",
+            evidence=f"needed to log in on {where} as {hop.user}",
+            hint="give the right one with --ask-key-pass or REMOTE_PROF_KEY_PASSPHRASE",
+        )
+    if notes.locked:
+        return UnreachableError(
+            f"{notes.locked[0]} is encrypted, and there is no passphrase for it",
+            evidence=f"needed to log in on {where} as {hop.user}: nothing else was taken",
+            hint=f"load it into the agent with: ssh-add {notes.locked[0]}, or give its passphrase"
+            " with --ask-key-pass or REMOTE_PROF_KEY_PASSPHRASE",
+        )
+    evidence = f"offered: {', '.join(notes.offered) or 'no key'}"
+    if notes.unusable:
+        evidence += f"; could not be used: {', '.join(notes.unusable)}"
+    if attempt.unanswered:
+        return UnreachableError(
+            f"{where} asks {hop.user} for more than a password",
+            evidence=f"it asks: {', '.join(attempt.unanswered)}; {evidence}",
+            hint=f"log in with a key that needs no second answer; {try_ssh}",
+        )
+    if attempt.password_given:
+        return UnreachableError(
+            f"{where} refuses the password of {hop.user}",
+            evidence=evidence,
+            hint="give the right one with --ask-pass; is --user right?",
+        )
+    ask = ", give a password with --ask-pass" if attempt.password_wanted else ""
+    return UnreachableError(
+        f"{where} refuses the login of {hop.user}",
+        evidence=evidence,
+        hint=f"choose with --user and --identity, or load the key into the agent{ask}; {try_ssh}",
+    )
+
+
+def _explain_link(error: Exception, hop: Hop, attempt: Attempt, timeout_s: float) -> Exception:
+    where = f"{hop.name} ({hop.address}:{hop.port})"
+    try_ssh = f"try: ssh -p {hop.port} {hop.user}@{hop.address} true"
+    text = " ".join(str(error).split())
+    if isinstance(error, socket.gaierror | UnicodeError):
         return UnreachableError(
             f"the name of {where} does not resolve",
             evidence=text,
@@ -63,10 +144,28 @@ def _explain_link(
             evidence=text,
             hint=f"a firewall, a wrong address, or a slow link (--connect-timeout); {try_ssh}",
         )
-    if isinstance(error, paramiko.SSHException | EOFError | OSError):
-        return UnreachableError(f"no SSH session with {where}", evidence=text, hint=try_ssh)
-    return error
+    if not isinstance(error, asyncssh.Error | EOFError | OSError):
+        return error
+    if hop.proxy_command is not None and not attempt.greeted:
+        return UnreachableError(
+            f"the ProxyCommand of {where} brings no SSH session",
+            evidence=f"{hop.proxy_command}: {attempt.proxy_said or text}",
+            hint="run that command by itself: the first line has to begin with SSH-",
+        )
+    if not attempt.greeted:
+        return UnreachableError(
+            f"{where} hangs up before its first word: too many logins at once (MaxStartups)?",
+            evidence=f"{text}, {attempt.tries} times",
+            hint=f"later, or with fewer hosts at a time; else a ban or a wrong port; {try_ssh}",
+        )
+    return UnreachableError(f"no SSH session with {where}", evidence=text, hint=try_ssh)
 
 
-def _fingerprint(key: paramiko.PKey) -> str:
-    return f"{key.get_name()} {key.fingerprint}"
+def _describe(key: KnownKey) -> str:
+    place = f" ({key.where})" if key.where else ""
+    return f"{key.kind} {fingerprint(key.data)}{place}"
+
+
+def _file_option(attempt: Attempt) -> str:
+    """Name the file for ssh-keygen: without it only ~/.ssh/known_hosts is searched."""
+    return f" -f {attempt.known.keys[0].where.rpartition(':')[0]}" if attempt.known.keys else ""
