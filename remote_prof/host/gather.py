@@ -19,6 +19,9 @@ _CONTAINER_FORMAT = (
 WORK_PARENTS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  a private directory is made there
 
 
+CALL_TIMEOUT_S = 20  # for one word to the engine
+
+
 @dataclass(frozen=True, slots=True)
 class FactsQuery:
     """What to look for. ``engine`` is a name or path, None for docker, then podman.
@@ -54,6 +57,7 @@ def facts_command(query: FactsQuery, become: Become | None, *, by_become: bool) 
         work_parents=parents,
         cpu_window_s=query.cpu_window_s,
         compose=query.compose,
+        call_timeout_s=CALL_TIMEOUT_S,
     )
     return Command("facts", script, become=by_become)
 
@@ -81,6 +85,12 @@ def _ask(
 ) -> HostState:
     host = connection.host
     result = connection.run(facts_command(query, host.become, by_become=by_become), timeout_s)
+    if b"@@hung" in result.stderr:
+        raise HostError(
+            f"{host.name}: the engine does not answer",
+            evidence=f"it said nothing for {CALL_TIMEOUT_S} s",
+            hint="see to it on the host: systemctl status docker",
+        )
     if b"@@end" in result.stdout or b"@@engine" in result.stdout:
         return parse_facts(result.stdout, become=by_become)
     said = " ".join((result.stderr or result.stdout).decode("utf-8", "replace").split())

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 
 from remote_prof.errors import HostError
-from remote_prof.host.gather import WORK_PARENTS, FactsQuery, gather_state
+from remote_prof.host.gather import CALL_TIMEOUT_S, WORK_PARENTS, FactsQuery, gather_state
 from remote_prof.records import Host
-from remote_prof.run.plan import CALL_TIMEOUT_S, LABEL
+from remote_prof.run.plan import LABEL
 from remote_prof.templates import render
 from remote_prof.transport import Command, Connection, SshOptions, connect
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.errors import PreflightError
 from remote_prof.host.facts import EngineFacts, HostFacts
+from remote_prof.host.gather import CALL_TIMEOUT_S
 from remote_prof.host.target import Target
 from remote_prof.run.receive import Part
 from remote_prof.settings import Settings
@@ -21,8 +22,7 @@ KEEP_S = 3600
 # time to look names up and print.
 _DEADLINE_GRACE_S = 75
 _PRINT_GRACE_S = 45
-# How long the engine may take over one word, and how long it is asked to stop the sidecar.
-CALL_TIMEOUT_S = 20
+# How long the engine is asked to stop the sidecar.
 _GIVE_UP_S = 60
 _SERVICE = "profile"
 DEFAULT_MAX_ARTIFACT_BYTES = Settings().max_artifact_bytes

@@ -11,7 +11,7 @@ from unittest import mock
 
 from remote_prof.errors import RemoteProfError
 from remote_prof.host.target import TargetSpec
-from remote_prof.run import follow
+from remote_prof.run import link
 from remote_prof.run.follow import Follower
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.plan import LaunchPlan
@@ -35,7 +35,7 @@ def plan() -> LaunchPlan:
 
 def one_input(data: bytes) -> None:
     """Follow a host that says this; nothing may appear but the artifacts, none too large."""
-    with TemporaryDirectory(dir=_PLACE) as name, mock.patch.object(follow, "time", _Hasty()):
+    with TemporaryDirectory(dir=_PLACE) as name, mock.patch.object(link, "time", _Hasty()):
         place = Path(name) / "target"
         place.mkdir()
         connection = Answering(data)
@@ -44,7 +44,12 @@ def one_input(data: bytes) -> None:
         stages: list[str] = []
         kept: dict[str, Path] = {}
         follower = Follower(
-            connection, plan(), Interrupt(), receiver, watch=stages.append, keep=kept.__setitem__
+            link.Link(connection, stages.append),
+            plan(),
+            Interrupt(),
+            receiver,
+            watch=stages.append,
+            keep=kept.__setitem__,
         )
         with contextlib.suppress(RemoteProfError):
             follower.run(deploy=True)
