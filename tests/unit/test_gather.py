@@ -53,6 +53,22 @@ def fake_engine(directory: Path, *, refuses: bool) -> Path:
     return engine
 
 
+@pytest.mark.parametrize("word", ["ps", "info", "image"])
+def test_an_engine_that_hangs_is_told(
+    tmp_path: Path, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_prof.host.gather.CALL_TIMEOUT_S", 0.3)
+    engine = fake_engine(tmp_path, refuses=False)
+    hangs = f'#!/bin/sh\n[ "$1" != {word} ] || exec sleep 600\n'
+    engine.write_text(engine.read_text().replace("#!/bin/sh\n", hangs, 1))
+    with pytest.raises(HostError, match="here: the engine does not answer") as raised:
+        gather_state(
+            LocalConnection(Host("here", "here", connection="local")),
+            FactsQuery("x", engine=str(engine)),
+        )
+    assert "said nothing for 0.3 s" in raised.value.evidence
+
+
 def test_the_script_asks_an_engine(tmp_path: Path) -> None:
     query = FactsQuery("x", engine=str(fake_engine(tmp_path, refuses=False)), cpu_window_s=0.01)
     state = gather_state(LocalConnection(Host("here", "here", connection="local")), query)
