@@ -29,7 +29,8 @@ def engine_answers(facts: HostFacts, image: str) -> list[Problem]:
             )
         ]
     way, missing = engine.missing
-    if missing:
+    # Who has the right to ask, and gets no answer, lacks no password.
+    if missing and "Cannot connect" not in engine.error:
         return [
             _error(
                 f"{facts.login} may not use {engine.name}, and {way} wants a {missing} or refuses",
@@ -38,7 +39,7 @@ def engine_answers(facts: HostFacts, image: str) -> list[Problem]:
                 "have the login put into the docker group",
             )
         ]
-    if engine.access == "denied":
+    if not engine.answers:
         refused = "denied" in engine.error
         return [
             _error(

@@ -130,3 +130,12 @@ def test_processes_that_are_hidden_forbid_a_run() -> None:
     (found,) = check_target(target)
     assert found.what == "no process of api is visible to the login"
     assert "hidepid" in found.fix
+
+
+@pytest.mark.parametrize("access", ["denied", "sudo-password"])
+def test_an_engine_that_is_down_is_told_from_rights_that_lack(access: str) -> None:
+    assert FACTS.engine is not None
+    said = "Cannot connect to the Docker daemon at unix:///run/docker.sock. Is it running?"
+    facts = replace(FACTS, engine=replace(FACTS.engine, access=access, error=said))
+    (found,) = check_host(facts, "img")
+    assert (found.what, found.evidence) == ("docker does not answer", said)
