@@ -7,11 +7,12 @@ is spelt out, and nothing is read as markup.
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from remote_prof.errors import RemoteProfError
 from remote_prof.records import Problem, Severity
@@ -37,8 +38,9 @@ _SILENT_STAGES = ("done", "left")
 
 def write(text: str) -> None:
     """Write a document to stdout, line by line."""
-    sys.stdout.write("\n".join(map(visible, text.split("\n"))))
-    sys.stdout.flush()
+    out = _Stream(sys.stdout)
+    out.write("\n".join(map(visible, text.split("\n"))))
+    out.flush()
 
 
 def write_bytes(data: bytes) -> None:
@@ -168,4 +170,32 @@ class Stages:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, emoji=False)
+    return Console(file=cast("IO[str]", _Stream(sys.stderr if stderr else sys.stdout)), emoji=False)
+
+
+class _Stream:
+    """A standard stream whose terminal may be closed: then nobody reads it, and nothing fails."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            _pass_over(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            _pass_over(error)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _pass_over(error: OSError) -> None:
+    if error.errno != errno.EIO:
+        raise error

@@ -144,13 +144,14 @@ def choose_filter(facts: HostFacts, target: Target) -> Filter:
     that there are now.
     """
     pids = " || ".join(f"pid == {process.pid}" for process in target.processes)
+    ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
     if target.scope == "process":
-        return Filter("by pid", pids)
+        # A pid may be another process's by the time that it is looked at.
+        return Filter("by pid", f"({pids}) && ({ids})" if ids else pids)
     # A container that makes control groups of its own can make another one during the run.
     nested = len(target.cgroup_ids) > 1
     own_namespace = target.container.pid_mode in _OWN_PID_MODES
     if target.cgroup_ids and not (nested and facts.btf and own_namespace):
-        ids = " || ".join(f"cgroup == {number}" for number in target.cgroup_ids)
         return Filter("by control group", ids, complete=not nested)
     # With the host's pid namespace, or another container's, it would select too much.
     if facts.btf and own_namespace:

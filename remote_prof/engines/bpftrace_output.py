@@ -107,6 +107,8 @@ def parse_bpftrace(
             stack = reader.read(key, own=name.startswith(_OWN_MAPS))
             if weight:
                 weights[stack] = weights.get(stack, 0) + weight
+    if not weights:
+        _refuse_garbage(raw)
     if scan.damaged:
         scan.notes[f"{scan.damaged} damaged entries were skipped"] = None
     total = sum(weights.values())
@@ -225,6 +227,18 @@ def _choose(scan: _Scan) -> list[str]:
     for name in with_stacks[1:_MAX_NOTES]:
         scan.notes[f"the map @{name[:_LONGEST_NOTE]} holds stacks too and is left out"] = None
     return with_stacks[:1]
+
+
+def _refuse_garbage(raw: bytes) -> None:
+    """Tell output without samples, which is text, from what no bpftrace prints."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError(
+            "what the sidecar printed cannot be read: it is not bpftrace's output",
+            evidence=f"byte {error.start}: {raw[error.start : error.start + 20]!r}",
+            hint="is there a bpftrace in the image, and nothing else that prints?",
+        ) from None
 
 
 def _unrecognised(raw: bytes) -> ParseError:

@@ -52,14 +52,8 @@ class RunDirectory:
     def create(cls, results: Path, run_id: str) -> RunDirectory:
         """Make the directory of a new run. Raises RemoteProfError where that cannot be."""
         path = results / run_id
-        try:
+        with writable(results):
             path.mkdir(parents=True)
-        except OSError as error:
-            raise RemoteProfError(
-                f"the results cannot be written to {results}",
-                evidence=str(error),
-                hint="choose another place with --output",
-            ) from error
         return cls(path)
 
     @classmethod
@@ -154,8 +148,10 @@ class RunDirectory:
             os.close(fd)
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Write ``run.json``."""
-        self._write(self.path / _MANIFEST, dump_manifest(manifest))
+        """Write ``run.json``. Raises RemoteProfError."""
+        path = self.path / _MANIFEST
+        with told(path):
+            self._write(path, dump_manifest(manifest))
 
     def _write(self, path: Path, data: bytes) -> None:
         # It may have been removed in mid-run: what comes after is kept all the same.
@@ -183,6 +179,19 @@ def told(path: Path) -> Iterator[None]:
             f"{path} cannot be written",
             evidence=str(error),
             hint="is there room, and may you write there? --output chooses another place",
+        ) from error
+
+
+@contextmanager
+def writable(results: Path) -> Iterator[None]:
+    """Say in one sentence that nothing can be written to a place. Raises RemoteProfError."""
+    try:
+        yield
+    except (OSError, RemoteProfError) as error:
+        raise RemoteProfError(
+            f"the results cannot be written to {results}",
+            evidence=getattr(error, "evidence", "") or str(error),
+            hint="choose another place with --output",
         ) from error
 
 

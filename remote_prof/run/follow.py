@@ -192,7 +192,7 @@ class Follower:
         seen.stuck = seen.stuck or mark == "@@stuck"
         if mark == "@@gone":
             # After the acknowledgement it is what was hoped for.
-            seen.clean, seen.gone = seen.fetched, True
+            seen.clean, seen.gone = not seen.left, True
         return mark in ("@@clean", "@@left", "@@stuck", "@@gone")
 
     def _progress(self, text: str) -> None:

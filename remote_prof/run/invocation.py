@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remote_prof import __version__
-from remote_prof.errors import ExitCode
-from remote_prof.run.directory import RunDirectory
+from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import HostResult, Watch, run_job
 from remote_prof.run.launch import find_launch, write_jobs
@@ -47,8 +47,9 @@ def run_jobs(
         hosts=(),
     )
     # There before anything else: what a killed run left can be found and gone on with.
-    directory.write_manifest(manifest)
-    write_jobs(directory, jobs)
+    with writable(results):
+        directory.write_manifest(manifest)
+        write_jobs(directory, jobs)
     return _work_off(jobs, directory, manifest, watch)
 
 
@@ -88,7 +89,11 @@ def _work_off(
             manifest = replace(
                 manifest, finished_at=_now(), hosts=_with(manifest.hosts, result.record)
             )
-            directory.write_manifest(manifest)
+            try:
+                directory.write_manifest(manifest)
+            except RemoteProfError as error:
+                # What a job has to say comes first.
+                result.error = result.error or error
             if interrupt.requested:
                 break
     code = exit_code(done, interrupted=interrupt.requested)

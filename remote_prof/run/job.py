@@ -30,7 +30,7 @@ from remote_prof.run.link import Link
 from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
-from remote_prof.run.receive import Receiver
+from remote_prof.run.receive import ARTIFACTS, Receiver
 from remote_prof.run.report import (
     RAW_PROFILE,
     Analysis,
@@ -239,7 +239,9 @@ class _Run:
     def _finish(self, plan: LaunchPlan, where: Path) -> None:
         seen, request, name = self._observed, self._job.request, self._job.host.name
         if seen.gone and not seen.fetched:
-            raise tell.gone(name, plan)
+            self._take_what_is_here(where)
+            if RAW_PROFILE not in seen.files:
+                raise tell.gone(name, plan)
         last_error = self._last_error()
         self._problems += tell.host_problems(seen, plan, self._job.host, last_error)
         path = seen.files.get(RAW_PROFILE)
@@ -248,7 +250,7 @@ class _Run:
             raise tell.nothing_sampled_yet(name)
         if seen.engine_hung:
             raise tell.engine_hung(name, plan)
-        if not raw.strip() or seen.began_at_s is None:
+        if not raw.strip() or (seen.began_at_s is None and not seen.gone):
             if self._denied():
                 raise tell.all_rights_refused(name, plan, last_error)
             raise tell.sidecar_failed(name, seen, last_error)
@@ -260,6 +262,8 @@ class _Run:
             keep_offsets=request.offsets,
         )
         if not self._analysis.quality.got:
+            if self._interrupt.requested:
+                raise tell.nothing_sampled_yet(name)
             if seen.exit_code not in (0, None):
                 raise tell.sidecar_failed(name, seen, last_error)
             assert self._record.target is not None
@@ -270,6 +274,15 @@ class _Run:
         record = self._final_record(None)
         report = build_report(self._analysis, request, record, self._job.run_id)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
+
+    def _take_what_is_here(self, where: Path) -> None:
+        """Find what an earlier process had fetched whole before the host was cleaned."""
+        Receiver(where, self._job.max_artifact_bytes).discard_parts()
+        for name in sorted(ARTIFACTS):
+            path = where / name
+            if path.is_file():
+                self._observed.files[name] = path
+                self._keep(name, path)
 
     def _errors(self) -> str:
         path = self._observed.files.get("sidecar.err")

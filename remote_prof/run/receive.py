@@ -78,7 +78,8 @@ class Receiver:
         """
         header = self._read_header(text)
         part = self._directory / f".{header.name}.{header.checksum}.part"
-        with told(part):
+        final = self._directory / header.name
+        with told(final):
             self._directory.mkdir(parents=True, exist_ok=True)
             have = part.stat().st_size if part.exists() else 0
             if have != header.offset_bytes:
@@ -93,7 +94,6 @@ class Receiver:
             channel.read_line(_SILENCE_S)
         except EOFError:
             raise LinkLostError("what the host sent broke off") from None
-        final = self._directory / header.name
         with told(final), self._checked(header, part):
             _verify(header, part)
             # What was raw here once is never written again.

@@ -91,7 +91,8 @@ def left_at_once(host: Host, plan: LaunchPlan | None) -> InterruptedRunError:
 def nothing_sampled_yet(host: str) -> InterruptedRunError:
     """Return the error for a user who did not wait for the sampling."""
     return InterruptedRunError(
-        f"{host}: interrupted before anything was sampled", evidence="the sidecar had just begun"
+        f"{host}: interrupted before anything was sampled",
+        evidence="the sidecar had just begun, or the target was idle",
     )
 
 

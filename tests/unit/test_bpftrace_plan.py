@@ -74,8 +74,8 @@ def test_without_btf_it_is_the_pids() -> None:
 @pytest.mark.parametrize(
     ("spec", "predicate"),
     [
-        (TargetSpec("api", process="svc"), "pid == 19402 || pid == 19403"),
-        (TargetSpec("api", pid=19402), "pid == 19402"),
+        (TargetSpec("api", process="svc"), "(pid == 19402 || pid == 19403) && (cgroup == 11)"),
+        (TargetSpec("api", pid=19402), "(pid == 19402) && (cgroup == 11)"),
     ],
 )
 def test_processes_are_told_by_their_pids(spec: TargetSpec, predicate: str) -> None:
