@@ -228,7 +228,7 @@ class Tool:
 
     def __call__(self, *argv: object, **env: str) -> Done:
         """Run a command to its end."""
-        return self.start(*argv, **env).end()
+        return self.start(*argv, terminal=False, **env).end()
 
     def inventory(self, host: LabHost, **variables: object) -> Path:
         """Write an inventory of one host; variables with a value None are left away."""

@@ -1,0 +1,132 @@
+"""The one who runs it"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from tests.lab.faults.bench import Bench
+from tests.lab.faults.rows import AFTER_FETCH, NOTHING, PROFILE, Row, fault
+from tests.lab.tool import Done, until
+
+_ONCE = "Ctrl-C"
+_TWICE = "Ctrl-C twice"
+_KILLED = "remote-prof is killed with -9"
+
+
+@fault(
+    Row(_ONCE, "connect", "error: …interrupted", 130, NOTHING),
+    Row(_ONCE, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_ONCE, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_ONCE, "fetch", "cleaning the host", 130, PROFILE),
+    Row(_ONCE, "clean", "cleaning the host", 130, PROFILE),
+)
+def test_an_interrupt(bench: Bench) -> Done:
+    bench.proxy()
+    running = bench.start("-d", 20 if bench.when == "sampling" else 1, "-F", 999)
+    bench.reach(running)
+    running.process.send_signal(signal.SIGINT)
+    return running.end()
+
+
+@fault(
+    Row(_ONCE, "deploy", "error: …interrupted", 130, NOTHING),
+    Row(_ONCE, "start", "error: …interrupted before anything was sampled", 130, NOTHING),
+)
+def test_an_interrupt_before_there_is_anything(bench: Bench) -> Done:
+    bench.proxy()
+    # The first moment of a busy target could be caught.
+    running = bench.start("-d", 20, container="idle")
+    bench.reach(running)
+    running.process.send_signal(signal.SIGINT)
+    return running.end()
+
+
+@fault(
+    Row("a termination", "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+)
+def test_a_termination(bench: Bench) -> Done:
+    return _signalled(bench, signal.SIGTERM)
+
+
+@fault(
+    Row("a hang-up", "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+)
+def test_a_hang_up(bench: Bench) -> Done:
+    return _signalled(bench, signal.SIGHUP)
+
+
+def _signalled(bench: Bench, number: signal.Signals) -> Done:
+    running = bench.start("-d", 20, "-F", 999)
+    bench.reach(running)
+    running.process.send_signal(number)
+    return running.end()
+
+
+@fault(
+    Row("the terminal is closed", "facts", "reading facts", 130, NOTHING),
+    Row("the terminal is closed", "sampling", "sampling for", 130, PROFILE),
+)
+def test_the_terminal_is_closed(bench: Bench) -> Done:
+    bench.proxy()
+    running = bench.start("-d", 20, "-F", 999, terminal=True)
+    bench.reach(running)
+    running.close_terminal()
+    return running.end()
+
+
+@fault(
+    Row(_TWICE, "deploy", "error: …interrupted", 130, NOTHING),
+    Row(_TWICE, "start", "interrupted before the host was clean", 130, AFTER_FETCH),
+    Row(_TWICE, "stop", "interrupted before the host was clean", 130, AFTER_FETCH),
+    Row(_TWICE, "fetch", "interrupted before the host was clean", 130, AFTER_FETCH),
+    Row(_TWICE, "clean", "interrupted before the host was clean", 130, AFTER_FETCH),
+)
+def test_two_interrupts(bench: Bench) -> Done:
+    proxy = bench.proxy()
+    running = bench.start("-d", 3)
+    bench.reach(running)
+    if bench.when in ("fetch", "clean"):
+        proxy.stall()
+    if bench.when != "stop":
+        running.process.send_signal(signal.SIGINT)
+        # Two at once would count as one.
+        time.sleep(0.3)
+    running.process.send_signal(signal.SIGINT)
+    return running.end()
+
+
+@fault(
+    Row(_KILLED, "connect", "connecting", 137, NOTHING),
+    Row(_KILLED, "facts", "reading facts", 137, NOTHING),
+    Row(_KILLED, "deploy", "reading facts", 137, NOTHING),
+    Row(_KILLED, "start", "starting the sidecar", 137, AFTER_FETCH),
+    Row(_KILLED, "sampling", "sampling for", 137, AFTER_FETCH),
+    Row(_KILLED, "stop", "stopping early", 137, AFTER_FETCH),
+    Row(_KILLED, "fetch", "fetching", 137, AFTER_FETCH),
+    Row(_KILLED, "clean", "cleaning the host", 137, AFTER_FETCH),
+)
+def test_the_controller_is_killed(bench: Bench) -> Done:
+    bench.proxy()
+    running = bench.start()
+    bench.reach(running)
+    running.process.kill()
+    return running.end()
+
+
+@fault(
+    Row("remote-prof is stopped for 5 s and goes on", "sampling", "cleaning the host", 0, PROFILE),
+)
+def test_the_controller_sleeps(bench: Bench) -> Done:
+    running = bench.start()
+    bench.reach(running)
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        until("the host has sampled", lambda: _sampled(bench), 30)
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    return running.end()
+
+
+def _sampled(bench: Bench) -> bool:
+    return "done" in bench.shell("cat /tmp/remote-prof-*/progress", check=False)
