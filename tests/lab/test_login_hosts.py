@@ -330,8 +330,8 @@ channel = connection.stream(Command("follow", "echo ready; sleep 60"))
 assert channel.read_line(10) == b"ready"
 if how == "error":
     raise SystemExit("left in the middle")
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     channel.read_line(60)
 except KeyboardInterrupt:
     channel.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def test_one_process_by_its_pid_inside(debian12: LabHost, tool: Tool, stock: Sto
     options = ("--container-pid", inside, *QUICK)
     done = tool("run", "-H", debian12.name, "-C", "api", *options)
     check(done, debian12, stock)
-    assert done.run.record["target"]["filter"] == f"by pid: pid == {first}"
+    filtered = done.run.record["target"]["filter"]
+    assert re.fullmatch(rf"by pid: \(pid == {first}\) && \(cgroup == \d+\)", filtered)
     assert sampled_pids(done) == {first}
 
 
