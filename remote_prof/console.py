@@ -28,6 +28,9 @@ _STAGES = {
     "ended": "fetching",
     "gone": "the target ended: keeping what was sampled",
     "late": "the sidecar is late: stopping it",
+    "deaf": "the engine does not answer: going on without it",
+    "full": "the disk of the host is full",
+    "cut": "the profile is too large: cutting it",
     "stopping": "stopping early, keeping what was sampled (Ctrl-C again leaves at once)",
     "cleaning": "cleaning the host",
 }

@@ -109,15 +109,17 @@ class Follower:
 
         Raises HostError, LinkLostError.
         """
-        while True:
-            try:
-                self._follow(self._connection.stream(self._command(deploy=deploy)))
-            except LinkLostError as error:
-                self._link.reconnect(error)
-            else:
-                if self.observed.fetched:
-                    self._receiver.discard_parts()
-                return self.observed
+        try:
+            while True:
+                try:
+                    self._follow(self._connection.stream(self._command(deploy=deploy)))
+                except LinkLostError as error:
+                    self._link.reconnect(error)
+                else:
+                    return self.observed
+        finally:
+            if self.observed.fetched:
+                self._receiver.discard_parts()
 
     def _command(self, *, deploy: bool) -> Command:
         parts = self._receiver.parts()

@@ -243,7 +243,7 @@ class _Run:
             if RAW_PROFILE not in seen.files:
                 raise tell.gone(name, plan)
         last_error = self._last_error()
-        self._problems += tell.host_problems(seen, plan, self._job.host, last_error)
+        self._problems += tell.host_problems(seen, plan, self._job.host)
         path = seen.files.get(RAW_PROFILE)
         raw = path.read_bytes() if path else b""
         if self._interrupt.requested and seen.began_at_s is None:
@@ -270,6 +270,7 @@ class _Run:
             raise tell.no_samples(
                 name, self._record.target, seen, self._cpu_time_s(), self._sampled_s()
             )
+        self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints
         record = self._final_record(None)
         report = build_report(self._analysis, request, record, self._job.run_id)

@@ -16,18 +16,19 @@ from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import TargetRecord
 from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
 
-_KILLED = 137  # by SIGKILL: of the kernel when memory is short, or of somebody
+_KILLED = 137  # by SIGKILL
+_WHO_KILLS = "by somebody, or by the kernel for want of memory"
 
 
-def host_problems(seen: Observed, plan: LaunchPlan, host: Host, last_error: str) -> list[Problem]:
+def host_problems(seen: Observed, plan: LaunchPlan, host: Host) -> list[Problem]:
     """Return what the host had to say while the run went on, and what is left on it."""
     return [
         Problem(Severity.WARNING, what, evidence, fix)
-        for what, evidence, fix in (*_while_it_ran(seen, last_error), *_left(seen, plan, host))
+        for what, evidence, fix in (*_while_it_ran(seen), *_left(seen, plan, host))
     ]
 
 
-def _while_it_ran(seen: Observed, last_error: str) -> Iterator[tuple[str, str, str]]:
+def _while_it_ran(seen: Observed) -> Iterator[tuple[str, str, str]]:
     kept = "what was sampled until then is kept"
     if seen.target_gone:
         yield "the target ended while it was sampled", kept, ""
@@ -43,12 +44,17 @@ def _while_it_ran(seen: Observed, last_error: str) -> Iterator[tuple[str, str, s
         )
     if seen.failure and seen.clean:
         yield seen.failure, kept, ""
-    if seen.exit_code not in (0, None) and seen.began_at_s is not None and not seen.late:
-        what = f"the sidecar ended with exit code {seen.exit_code}"
-        if seen.exit_code == _KILLED:
-            what = "the sidecar was killed while it sampled"
-            last_error = last_error or "by somebody, or by the kernel for want of memory"
-        yield what, last_error, ""
+
+
+def sidecar_problems(seen: Observed, last_error: str) -> list[Problem]:
+    """Return what is to be said of a sidecar that ended badly, after it had printed samples."""
+    if seen.exit_code in (0, None) or seen.late:
+        return []
+    what = f"the sidecar ended with exit code {seen.exit_code}"
+    if seen.exit_code == _KILLED:
+        what = "the sidecar was killed while it sampled"
+        last_error = last_error or _WHO_KILLS
+    return [Problem(Severity.WARNING, what, last_error)]
 
 
 def _left(seen: Observed, plan: LaunchPlan, host: Host) -> Iterator[tuple[str, str, str]]:
@@ -117,10 +123,15 @@ def still_held(error: RemoteProfError, plan: LaunchPlan) -> RemoteProfError:
 
 
 def sidecar_failed(host: str, seen: Observed, last_error: str) -> RemoteProfError:
-    """Return the error for a sidecar that ended before it sampled anything."""
+    """Return the error for a sidecar that printed no sample."""
+    killed = seen.exit_code == _KILLED
+    what = "ended before it sampled anything"
+    if seen.began_at_s is not None:
+        what = f"{'was killed' if killed else 'ended'} before it printed a sample"
+    said = last_error or (_WHO_KILLS if killed else "it printed nothing")
     return RemoteProfError(
-        f"{host}: the sidecar ended before it sampled anything",
-        evidence=f"exit code {seen.exit_code}: {last_error or 'it printed nothing'}",
+        f"{host}: the sidecar {what}",
+        evidence=f"exit code {seen.exit_code}: {said}",
         hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
     )
 

@@ -185,5 +185,11 @@ def _sessions(bench: Bench) -> list[Process]:
     namespace = processes.namespace(bench.host.anchor.pid)
     assert namespace is not None
     members = processes.in_namespaces({namespace})
-    names = {process: Path(f"/proc/{process.pid}/comm") for process in members}
-    return [process for process, file in names.items() if file.read_text().startswith("sshd")]
+    return [process for process in members if _name(process).startswith("sshd")]
+
+
+def _name(process: Process) -> str:
+    try:
+        return Path(f"/proc/{process.pid}/comm").read_text()
+    except OSError:
+        return ""  # it has ended
