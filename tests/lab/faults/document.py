@@ -34,7 +34,8 @@ made of those tests, in `tests/lab/faults`; the gate fails where this page diffe
 - **kept**: *profile*: the samples are in the run directory, with the flame graph. *Profile, after
   fetch*: the host holds them until `remote-prof fetch RUN` gets them.
 - **left**: what is on the host afterwards and was not there before: containers, processes, files,
-  networks, volumes.
+  networks, volumes. *Nothing, after clean*: the run says that it does not know, and that
+  `remote-prof clean RUN` removes what there is; that was done.
 
 Rows marked with \\* take long and run in `make soak`; all others run in `make test`.
 """

@@ -18,6 +18,8 @@ NOTHING = "nothing"
 PROFILE = "profile"
 AFTER_FETCH = "profile, after fetch"
 KEPT = (NOTHING, PROFILE, AFTER_FETCH)
+AFTER_CLEAN = "nothing, after clean"
+LEFT = (NOTHING, AFTER_CLEAN)
 
 Scenario = Callable[[Bench], Done]
 
@@ -28,7 +30,8 @@ class Row:
 
     ``sees`` is found in what was printed on stderr; ``…`` stands for any text in one line.
     ``exit_code`` is what a shell is told, 128 and the signal for what was killed. ``kept`` is one
-    of ``KEPT``. ``slow`` rows take more than some 20 s and run in ``make soak`` alone.
+    of ``KEPT``, ``left`` one of ``LEFT``. ``slow`` rows take more than some 20 s and run in ``make
+    soak`` alone.
     """
 
     fault: str
@@ -40,7 +43,7 @@ class Row:
     slow: bool = False
 
     def __post_init__(self) -> None:
-        if self.when not in STAGES or self.kept not in KEPT or self.left != NOTHING:
+        if self.when not in STAGES or self.kept not in KEPT or self.left not in LEFT:
             raise ValueError(f"a row says what no test can see: {self}")
 
 
@@ -85,6 +88,12 @@ def verify(row: Row, bench: Bench, done: Done) -> None:
         whole = [what for what, evidence, hint in done.parts() if evidence or hint]
         assert len(whole) == len(done.parts()) == 1, f"not one error of three parts{told}"
     _see_what_was_kept(row.kept, bench, done, told)
+    if row.left == AFTER_CLEAN:
+        assert bench.link is not None
+        bench.link.resume()
+        cleaned = bench.tool("clean", done.run.path.name)
+        assert cleaned.code == 0, f"{cleaned.err}{told}"
+        assert "removed" in cleaned.out, f"{cleaned.out}{told}"
     bench.tidy()
     # What a launcher could not remove it tries again every 10 s.
     left = bench.stock.left(bench.host, 15)

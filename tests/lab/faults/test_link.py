@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.lab import processes
 from tests.lab.faults.bench import Bench
-from tests.lab.faults.rows import AFTER_FETCH, NOTHING, PROFILE, Row, fault
+from tests.lab.faults.rows import AFTER_CLEAN, AFTER_FETCH, NOTHING, PROFILE, Row, fault
 from tests.lab.model import Process
 from tests.lab.proxy import RECEIVED, SENT
 from tests.lab.tool import Done
@@ -107,7 +107,15 @@ def test_the_link_is_cut_within_the_profile(bench: Bench) -> Done:
     Row(_GONE, "start", "error: …did not come back", 4, AFTER_FETCH, slow=True),
     Row(_GONE, "sampling", "error: …did not come back", 4, AFTER_FETCH, slow=True),
     Row(_GONE, "fetch", "error: …did not come back", 4, AFTER_FETCH, slow=True),
-    Row(_GONE, "clean", "it is not known whether the host is clean", 0, PROFILE, slow=True),
+    Row(
+        _GONE,
+        "clean",
+        "it is not known whether the host is clean",
+        0,
+        PROFILE,
+        AFTER_CLEAN,
+        slow=True,
+    ),
 )
 def test_the_link_does_not_come_back(bench: Bench) -> Done:
     proxy = bench.proxy()
