@@ -130,19 +130,21 @@ class _Run:
         with self._clock.stage("connect"):
             self._connection.open()
         self._link.heard()
-        with self._clock.stage("launch and sample"):
-            if found is None:
-                plan, where = self._launch(*self._prepare())
-            else:
-                where, launch = found
-                plan, self._record = launch.plan, launch.record
-                self._problems += launch.record.problems
-                self._artifacts += launch.record.artifacts
+        if found is None:
+            prepared, where = self._prepare()
+            with self._clock.stage("launch and sample"):
+                plan = self._launch(prepared, where)
+        else:
+            where, launch = found
+            plan, self._record = launch.plan, launch.record
+            self._problems += launch.record.problems
+            self._artifacts += launch.record.artifacts
+            with self._clock.stage("launch and sample"):
                 self._follow(plan, where, deploy=False)
         with self._clock.stage("render"):
             self._finish(plan, where)
 
-    def _launch(self, prepared: Prepared, where: Path) -> tuple[LaunchPlan, Path]:
+    def _launch(self, prepared: Prepared, where: Path) -> LaunchPlan:
         """Launch with the narrowest rights that the kernel does not refuse."""
         for plan in prepared.plans:
             record = replace(
@@ -157,7 +159,7 @@ class _Run:
                 break
             self._problems.append(tell.refused_rights(plan, self._last_error()))
             self._take_back()
-        return plan, where
+        return plan
 
     def _denied(self) -> bool:
         seen = self._observed
