@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from typer.exceptions import Abort, TyperException
@@ -112,23 +110,6 @@ def main() -> None:
         console.error(RemoteProfError(str(error), hint="is there room, and may you write there?"))
         code = ExitCode.ERROR
     sys.exit(int(code or 0))
-
-
-def entry() -> NoReturn:
-    """Run as a program of its own, and end it at once.
-
-    The interpreter's tear-down of what asyncssh and pydantic brought takes 0.2 s and frees nothing
-    that the end of the process does not free.
-    """
-    code = 1
-    try:
-        main()
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 1
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
 
 
 def _usage_error(error: TyperException) -> RemoteProfError:

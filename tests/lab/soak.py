@@ -37,6 +37,9 @@ _CONTAINER = "api"
 _RUN_S = 5.0
 """Until when after its start a run is struck: a run of one second takes some three."""
 
+_INTERPRETER_S = 0.1
+"""Before that the interpreter itself is starting, and what it prints is its own."""
+
 _BAD_SHARE = 1 / 3
 _ALLOWED: Mapping[str, float] = {
     "host: processes": 0,
@@ -106,6 +109,13 @@ class Soak:
         self.complaints: list[str] = []
         self._good: Path | None = None
 
+    def attempt(self, number: int) -> None:
+        """Make one run; what is wrong with it is noted, and the next one follows."""
+        try:
+            self.run(number)
+        except AssertionError as error:
+            self.complaints.append(f"run {number}: {error}")
+
     def run(self, number: int) -> None:
         """Make one run and end it as chance has it; see that the host is as it was."""
         ways: dict[str, Callable[[Running, Proxy], None]] = {
@@ -117,7 +127,7 @@ class Soak:
         }
         bad = self.random.random() < _BAD_SHARE
         way = self.random.choice(list(ways)) if bad else "to its end"
-        after_s = self.random.uniform(0.0, _RUN_S)
+        after_s = self.random.uniform(_INTERPRETER_S, _RUN_S)
         with Proxy((self.host.address, self.host.port)) as proxy:
             inventory = self.tool.through(proxy, self.host)
             argv = ("run", "-H", self.host.name, "-C", _CONTAINER, "-d", 1, "-i", inventory)
@@ -213,8 +223,10 @@ def soak(lab: Lab, runs: int, seed: int) -> bool:
         course = Soak(lab, host, Path(scratch), seed)
         measured = []
         for number in range(runs):
-            course.run(number)
+            course.attempt(number)
             measured.append(course.measure())
+            if number % 50 == 49:
+                _show(measured)
             if sys.stderr.isatty() or number % 10 == 9:
                 print(f"{number + 1} of {runs}", file=sys.stderr)
     print(f"\n{runs} runs, each a process of its own; seed {seed}")

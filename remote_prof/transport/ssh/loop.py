@@ -20,13 +20,13 @@ class LoopThread:
     """Runs coroutines for other threads. Waiting for one can be interrupted by a signal."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        # What goes wrong is raised where it is waited for; nothing is printed besides.
-        self.loop.set_exception_handler(lambda _loop, _context: None)
+        self.loop: asyncio.AbstractEventLoop
+        self._ready = threading.Event()
         self._stopped = False
         # A daemon: a process that ends does not wait for a link.
         self._thread = threading.Thread(target=self._serve, name="ssh", daemon=True)
         self._thread.start()
+        self._ready.wait()
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run a coroutine to its end; an interrupt here cancels it there.
@@ -62,7 +62,12 @@ class LoopThread:
             self._thread.join(_STOP_S)
 
     def _serve(self) -> None:
+        # Made here, where no signal can cut it short.
+        self.loop = asyncio.new_event_loop()
+        # What goes wrong is raised where it is waited for; nothing is printed besides.
+        self.loop.set_exception_handler(lambda _loop, _context: None)
         asyncio.set_event_loop(self.loop)
+        self._ready.set()
         try:
             self.loop.run_forever()
             while tasks := asyncio.all_tasks(self.loop):

@@ -11,6 +11,8 @@ from tests.lab.tool import Done, until
 
 _ONCE = "Ctrl-C"
 _TWICE = "Ctrl-C twice"
+_TERMINATED = "a termination"
+_HUNG_UP = "a hang-up"
 _KILLED = "remote-prof is killed with -9"
 
 
@@ -22,11 +24,7 @@ _KILLED = "remote-prof is killed with -9"
     Row(_ONCE, "clean", "cleaning the host", 130, PROFILE),
 )
 def test_an_interrupt(bench: Bench) -> Done:
-    bench.proxy()
-    running = bench.start("-d", 20 if bench.when == "sampling" else 1, "-F", 999)
-    bench.reach(running)
-    running.process.send_signal(signal.SIGINT)
-    return running.end()
+    return _signalled(bench, signal.SIGINT)
 
 
 @fault(
@@ -43,21 +41,30 @@ def test_an_interrupt_before_there_is_anything(bench: Bench) -> Done:
 
 
 @fault(
-    Row("a termination", "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_TERMINATED, "connect", "error: …interrupted", 130, NOTHING),
+    Row(_TERMINATED, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_TERMINATED, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_TERMINATED, "fetch", "cleaning the host", 130, PROFILE),
+    Row(_TERMINATED, "clean", "cleaning the host", 130, PROFILE),
 )
 def test_a_termination(bench: Bench) -> Done:
     return _signalled(bench, signal.SIGTERM)
 
 
 @fault(
-    Row("a hang-up", "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_HUNG_UP, "connect", "error: …interrupted", 130, NOTHING),
+    Row(_HUNG_UP, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_HUNG_UP, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_HUNG_UP, "fetch", "cleaning the host", 130, PROFILE),
+    Row(_HUNG_UP, "clean", "cleaning the host", 130, PROFILE),
 )
 def test_a_hang_up(bench: Bench) -> Done:
     return _signalled(bench, signal.SIGHUP)
 
 
 def _signalled(bench: Bench, number: signal.Signals) -> Done:
-    running = bench.start("-d", 20, "-F", 999)
+    bench.proxy()
+    running = bench.start("-d", 20 if bench.when == "sampling" else 1, "-F", 999)
     bench.reach(running)
     running.process.send_signal(number)
     return running.end()

@@ -27,6 +27,7 @@ def test_the_engine_is_down(bench: Bench) -> Done:
     Row(_RESTARTED, "start", "the sidecar ended before it sampled", 1, NOTHING),
     Row(_RESTARTED, "sampling", "cleaning the host", 0, PROFILE),
     Row(_RESTARTED, "fetch", "cleaning the host", 0, PROFILE),
+    Row(_RESTARTED, "clean", "cleaning the host", 0, PROFILE),
 )
 def test_the_engine_is_restarted(bench: Bench) -> Done:
     running = bench.start("-d", 3)
@@ -52,8 +53,10 @@ def test_the_engine_is_killed(bench: Bench) -> Done:
 
 @fault(
     Row(_FROZEN, "facts", "cleaning the host", 0, PROFILE),
+    Row(_FROZEN, "deploy", "cleaning the host", 0, PROFILE),
     Row(_FROZEN, "start", "cleaning the host", 0, PROFILE),
     Row(_FROZEN, "sampling", "cleaning the host", 0, PROFILE),
+    Row(_FROZEN, "stop", "cleaning the host", 130, PROFILE),
     Row(_FROZEN, "fetch", "cleaning the host", 0, PROFILE),
     Row(_FROZEN, "clean", "cleaning the host", 0, PROFILE),
 )

@@ -14,6 +14,7 @@ from tests.lab.proxy import RECEIVED, SENT
 from tests.lab.tool import Done
 
 _CUT = "the link is cut"
+_SESSIONS = "sshd ends all its sessions"
 _GONE = "the link is cut and does not come back"
 _SILENT = "the link is silent for 2 s"
 
@@ -128,8 +129,10 @@ def test_the_link_does_not_come_back(bench: Bench) -> Done:
 @fault(
     Row(_SILENT, "connect", "cleaning the host", 0, PROFILE),
     Row(_SILENT, "facts", "cleaning the host", 0, PROFILE),
+    Row(_SILENT, "deploy", "cleaning the host", 0, PROFILE),
     Row(_SILENT, "start", "cleaning the host", 0, PROFILE),
     Row(_SILENT, "sampling", "cleaning the host", 0, PROFILE),
+    Row(_SILENT, "stop", "cleaning the host", 130, PROFILE),
     Row(_SILENT, "fetch", "cleaning the host", 0, PROFILE),
     Row(_SILENT, "clean", "cleaning the host", 0, PROFILE),
 )
@@ -178,10 +181,16 @@ def test_a_far_host(bench: Bench) -> Done:
 
 
 @fault(
-    Row("sshd ends all its sessions", "facts", "reconnecting", 0, PROFILE),
-    Row("sshd ends all its sessions", "sampling", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "facts", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "deploy", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "start", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "sampling", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "stop", "reconnecting", 130, PROFILE),
+    Row(_SESSIONS, "fetch", "reconnecting", 0, PROFILE),
+    Row(_SESSIONS, "clean", "reconnecting", 0, PROFILE),
 )
 def test_sshd_ends_its_sessions(bench: Bench) -> Done:
+    bench.proxy()
     running = bench.start("-d", 2)
     bench.reach(running)
     for process in _sessions(bench):
