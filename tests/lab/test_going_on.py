@@ -136,9 +136,10 @@ def test_a_run_at_work_is_left_alone_until_it_is_named(
     assert rows(tool(*look)) == alive
     done = tool("clean", "last", "--json")
     assert [removed for _, _, removed in rows(done)] == [True, True]
-    # Whoever followed it has what was sampled until then.
+    # Whoever followed it has what was sampled until then, if that was printed in time, or is told.
     done = running.end()
-    assert done.code == 0, done.err
+    assert done.code in (0, 1), done.err
+    assert len(done.parts()) == done.code
     assert done.run.record["timings_s"]["sample"] < 25
     assert stock.left(debian13) == []
 
