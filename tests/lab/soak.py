@@ -29,7 +29,7 @@ from .engine import Engine
 from .leftovers import left_after, snapshot
 from .model import HostSpec, Lab, LabHost
 from .proxy import Proxy
-from .tool import Running, Tool
+from .tool import Running, Tool, until
 
 Figures = Mapping[str, float]
 
@@ -104,6 +104,9 @@ class Soak:
         self.tmp.mkdir()
         self.tool = Tool(lab, place, {"TMPDIR": str(self.tmp)})
         self.random = random.Random(seed)
+        # One of the targets ends by itself, a moment after the lab is up.
+        state = ("inspect", "-f", "{{.State.Status}}", "stopped")
+        until("the targets have settled", lambda: host.docker(*state) == "exited", 30)
         self.before = snapshot(host)
         self.endings: dict[str, int] = {}
         self.complaints: list[str] = []
