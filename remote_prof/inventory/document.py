@@ -123,6 +123,10 @@ class Document:
         except yaml.reader.ReaderError as error:
             raise self._unreadable_character(error) from None
         except yaml.MarkedYAMLError as error:
+            # The parser reads ahead of its events, and newer ones have a bound of their own.
+            if "nesting depth" in (error.problem or ""):
+                mark = error.problem_mark
+                raise self._too_deep(mark.line if mark else 0) from None
             raise self.ini_error() or self.marked_error(error) from None
         return node
 
@@ -134,10 +138,10 @@ class Document:
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
             if depth > MAX_DEPTH:
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                raise InventoryError(
-                    f"{self.path}:{line}: nested more than {MAX_DEPTH} levels deep"
-                )
+                raise self._too_deep(event.start_mark.line if event.start_mark else 0)
+
+    def _too_deep(self, line: int) -> InventoryError:
+        return InventoryError(f"{self.path}:{line + 1}: nested more than {MAX_DEPTH} levels deep")
 
     def _unreadable_character(self, error: yaml.reader.ReaderError) -> InventoryError:
         code = error.character if isinstance(error.character, int) else ord(error.character[:1])
