@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from remote_prof.durations import parse_duration
 from remote_prof.errors import ExitCode, UsageError
 from remote_prof.settings import (
-    _EXPECTED,
     FILE_NAME,
     NAMES,
     ResolvedSettings,
     Settings,
     load_settings,
 )
+from remote_prof.settings.values import EXPECTED
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_sizes(project: Path, user_file: Path, text: str, size_bytes: int) -> No
 
 def test_names_and_descriptions_cover_the_fields() -> None:
     assert sorted(NAMES.values()) == sorted(field.name for field in fields(Settings))
-    assert NAMES.keys() == _EXPECTED.keys()
+    assert NAMES.keys() == EXPECTED.keys()
 
 
 def test_a_list_of_hosts_is_not_a_path(project: Path, user_file: Path) -> None:
