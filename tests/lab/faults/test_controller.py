@@ -7,18 +7,21 @@ import time
 
 from tests.lab.faults.bench import Bench
 from tests.lab.faults.rows import AFTER_FETCH, NOTHING, PROFILE, Row, fault
-from tests.lab.tool import Done, until
+from tests.lab.tool import Done, Running, until
 
 _ONCE = "Ctrl-C"
 _TWICE = "Ctrl-C twice"
 _TERMINATED = "a termination"
 _HUNG_UP = "a hang-up"
+_CLOSED = "the terminal is closed"
 _KILLED = "remote-prof is killed with -9"
 
 
 @fault(
     Row(_ONCE, "connect", "error: …interrupted", 130, NOTHING),
     Row(_ONCE, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_ONCE, "deploy", "error: …interrupted", 130, NOTHING),
+    Row(_ONCE, "start", "error: …interrupted before anything was sampled", 130, NOTHING),
     Row(_ONCE, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
     Row(_ONCE, "fetch", "cleaning the host", 130, PROFILE),
     Row(_ONCE, "clean", "cleaning the host", 130, PROFILE),
@@ -28,22 +31,12 @@ def test_an_interrupt(bench: Bench) -> Done:
 
 
 @fault(
-    Row(_ONCE, "deploy", "error: …interrupted", 130, NOTHING),
-    Row(_ONCE, "start", "error: …interrupted before anything was sampled", 130, NOTHING),
-)
-def test_an_interrupt_before_there_is_anything(bench: Bench) -> Done:
-    bench.proxy()
-    # The first moment of a busy target could be caught.
-    running = bench.start("-d", 20, container="idle")
-    bench.reach(running)
-    running.process.send_signal(signal.SIGINT)
-    return running.end()
-
-
-@fault(
     Row(_TERMINATED, "connect", "error: …interrupted", 130, NOTHING),
     Row(_TERMINATED, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_TERMINATED, "deploy", "error: …interrupted", 130, NOTHING),
+    Row(_TERMINATED, "start", "error: …interrupted before anything was sampled", 130, NOTHING),
     Row(_TERMINATED, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_TERMINATED, "stop", "interrupted before the host was clean", 130, AFTER_FETCH),
     Row(_TERMINATED, "fetch", "cleaning the host", 130, PROFILE),
     Row(_TERMINATED, "clean", "cleaning the host", 130, PROFILE),
 )
@@ -54,7 +47,10 @@ def test_a_termination(bench: Bench) -> Done:
 @fault(
     Row(_HUNG_UP, "connect", "error: …interrupted", 130, NOTHING),
     Row(_HUNG_UP, "facts", "error: …interrupted", 130, NOTHING),
+    Row(_HUNG_UP, "deploy", "error: …interrupted", 130, NOTHING),
+    Row(_HUNG_UP, "start", "error: …interrupted before anything was sampled", 130, NOTHING),
     Row(_HUNG_UP, "sampling", "stopping early, keeping what was sampled", 130, PROFILE),
+    Row(_HUNG_UP, "stop", "interrupted before the host was clean", 130, AFTER_FETCH),
     Row(_HUNG_UP, "fetch", "cleaning the host", 130, PROFILE),
     Row(_HUNG_UP, "clean", "cleaning the host", 130, PROFILE),
 )
@@ -63,21 +59,34 @@ def test_a_hang_up(bench: Bench) -> Done:
 
 
 def _signalled(bench: Bench, number: signal.Signals) -> Done:
-    bench.proxy()
-    running = bench.start("-d", 20 if bench.when == "sampling" else 1, "-F", 999)
-    bench.reach(running)
+    running = _reached(bench)
     running.process.send_signal(number)
     return running.end()
 
 
+def _reached(bench: Bench, *, terminal: bool = False) -> Running:
+    """Start a run, and wait until it is in the row's stage."""
+    bench.proxy()
+    # Of a busy target the first moment could be caught, and nothing is to be.
+    target = "idle" if bench.when in ("deploy", "start") else "api"
+    duration_s = 20 if bench.when in ("start", "sampling") else 2
+    running = bench.start("-d", duration_s, "-F", 999, container=target, terminal=terminal)
+    bench.reach(running)
+    return running
+
+
 @fault(
-    Row("the terminal is closed", "facts", "reading facts", 130, NOTHING),
-    Row("the terminal is closed", "sampling", "sampling for", 130, PROFILE),
+    Row(_CLOSED, "connect", "connecting", 130, NOTHING),
+    Row(_CLOSED, "facts", "reading facts", 130, NOTHING),
+    Row(_CLOSED, "deploy", "reading facts", 130, NOTHING),
+    Row(_CLOSED, "start", "starting the sidecar", 130, NOTHING),
+    Row(_CLOSED, "sampling", "sampling for", 130, PROFILE),
+    Row(_CLOSED, "stop", "stopping early", 130, AFTER_FETCH),
+    Row(_CLOSED, "fetch", "fetching", 130, PROFILE),
+    Row(_CLOSED, "clean", "cleaning the host", 130, PROFILE),
 )
 def test_the_terminal_is_closed(bench: Bench) -> Done:
-    bench.proxy()
-    running = bench.start("-d", 20, "-F", 999, terminal=True)
-    bench.reach(running)
+    running = _reached(bench, terminal=True)
     running.close_terminal()
     return running.end()
 

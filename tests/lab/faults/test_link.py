@@ -17,6 +17,9 @@ _CUT = "the link is cut"
 _SESSIONS = "sshd ends all its sessions"
 _GONE = "the link is cut and does not come back"
 _SILENT = "the link is silent for 2 s"
+_DEAD = "the link falls silent for good, and nothing is closed"
+_SLOW = "the link carries no more than 8 kB/s from then on"
+_FAR = "the host is 500 ms away from then on"
 
 
 @fault(
@@ -147,12 +150,19 @@ def test_the_link_is_silent_for_a_while(bench: Bench) -> Done:
 
 
 @fault(
+    Row(_DEAD, "facts", "error: …did not come back", 4, NOTHING, slow=True),
+    Row(_DEAD, "deploy", "error: …did not come back", 4, NOTHING, slow=True),
+    Row(_DEAD, "start", "error: …did not come back", 4, AFTER_FETCH, slow=True),
+    Row(_DEAD, "sampling", "error: …did not come back", 4, AFTER_FETCH, slow=True),
+    Row(_DEAD, "stop", "error: …did not come back", 4, AFTER_FETCH, slow=True),
+    Row(_DEAD, "fetch", "error: …did not come back", 4, AFTER_FETCH, slow=True),
     Row(
-        "the link falls silent for good, and nothing is closed",
-        "sampling",
-        "error: …did not come back",
-        4,
-        AFTER_FETCH,
+        _DEAD,
+        "clean",
+        "it is not known whether the host is clean",
+        0,
+        PROFILE,
+        AFTER_CLEAN,
         slow=True,
     ),
 )
@@ -165,19 +175,42 @@ def test_the_link_is_silent_for_good(bench: Bench) -> Done:
 
 
 @fault(
-    Row("the link carries 8 kB/s", "throughout", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "connect", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "facts", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "deploy", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "start", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "sampling", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "stop", "cleaning the host", 130, PROFILE),
+    Row(_SLOW, "fetch", "cleaning the host", 0, PROFILE),
+    Row(_SLOW, "clean", "cleaning the host", 0, PROFILE),
 )
 def test_a_slow_link(bench: Bench) -> Done:
-    bench.proxy(bytes_per_s=8000)
-    return bench.start().end()
+    return _from_then_on(bench, bytes_per_s=8000)
 
 
 @fault(
-    Row("the host is 500 ms away", "throughout", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "connect", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "facts", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "deploy", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "start", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "sampling", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "stop", "cleaning the host", 130, PROFILE),
+    Row(_FAR, "fetch", "cleaning the host", 0, PROFILE),
+    Row(_FAR, "clean", "cleaning the host", 0, PROFILE),
 )
 def test_a_far_host(bench: Bench) -> Done:
-    bench.proxy(delay_s=0.25)
-    return bench.start().end()
+    return _from_then_on(bench, delay_s=0.25)
+
+
+def _from_then_on(bench: Bench, *, delay_s: float = 0.0, bytes_per_s: float | None = None) -> Done:
+    """Make the link slow when the row's stage is reached; at connect, before it."""
+    proxy = bench.proxy()
+    if bench.when == "connect":
+        proxy.delay_s, proxy.bytes_per_s = delay_s, bytes_per_s
+    running = bench.start()
+    bench.reach(running)
+    proxy.delay_s, proxy.bytes_per_s = delay_s, bytes_per_s
+    return running.end()
 
 
 @fault(
