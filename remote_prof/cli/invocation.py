@@ -37,11 +37,8 @@ def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags | None) -
     Asks for passwords where the flags say so; without flags, where nothing will be connected to,
     it looks for none. Raises InventoryError, UsageError.
     """
-    from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
     from remote_prof.inventory import resolve_inventory
 
-    if flags is not None:
-        _check(flags)
     given = settings.inventory
     if flags and flags.connection == "local" and given is None and "," not in pattern:
         hosts = [Host(pattern, pattern, connection="local", become=Become())]
@@ -51,11 +48,24 @@ def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags | None) -
             if problem.severity is not Severity.NOTE:
                 console.problem(problem)
         hosts = inventory.select(pattern)
+    # Nobody is asked for a password before it is clear which hosts there are.
+    complete = _completion(settings, flags)
+    return [complete(host) for host in hosts]
+
+
+def _completion(settings: Settings, flags: ConnectFlags | None) -> Callable[[Host], Host]:
+    """Return what puts the word of settings and flags, and the secrets, into a host.
+
+    Asks for passwords where the flags say so; looks for none without flags. Raises UsageError.
+    """
+    from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
+
     if flags is None:
-        return [_apply(host, settings, ConnectFlags()) for host in hosts]
+        return lambda host: _apply(host, settings, ConnectFlags())
+    _check(flags)
     secrets = load_secrets(flags, os.environ)
     look_up = open_keyring() if settings.keyring else no_keyring
-    return [give_secrets(_apply(host, settings, flags), secrets, look_up) for host in hosts]
+    return lambda host: give_secrets(_apply(host, settings, flags), secrets, look_up)
 
 
 def _check(flags: ConnectFlags) -> None:
@@ -194,17 +204,13 @@ def resumed_jobs(
 
     Secrets were not kept: they come from where they come from for a new run. Raises UsageError.
     """
-    from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
     from remote_prof.run.launch import load_jobs
 
-    _check(flags)
     values, known = settings.values, _known_secrets(settings)
-    secrets = load_secrets(flags, os.environ)
-    look_up = open_keyring() if values.keyring else no_keyring
+    complete = _completion(values, flags)
     jobs = []
     for job in load_jobs(directory):
-        host = give_secrets(_apply(known(job.host), values, flags), secrets, look_up)
-        ssh = job.ssh
+        host, ssh = complete(known(job.host)), job.ssh
         if flags.connect_timeout is not None:
             ssh = replace(ssh, connect_timeout_s=values.connect_timeout_s)
         if flags.host_key_checking is not None:

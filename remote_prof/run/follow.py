@@ -72,6 +72,11 @@ class Observed:
     stuck: bool = False
 
     @property
+    def sampled_s(self) -> float:
+        """How long the sampling lasted, 0 where it did not begin or end."""
+        return (self.ended_at_s or 0.0) - (self.began_at_s or self.ended_at_s or 0.0)
+
+    @property
     def over(self) -> bool:
         """Whether the host holds nothing more that could be fetched."""
         return self.clean or self.gone or (self.fetched and self.stuck)

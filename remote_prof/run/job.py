@@ -14,12 +14,9 @@ from pathlib import Path
 from remote_prof.errors import (
     InterruptedRunError,
     LinkLostError,
-    NoSamplesError,
     RemoteProfError,
-    UnreachableError,
 )
 from remote_prof.host.containers import Container
-from remote_prof.host.target import Target
 from remote_prof.records import Problem
 from remote_prof.run import tell
 from remote_prof.run.directory import RunDirectory
@@ -27,10 +24,11 @@ from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.link import Link
-from remote_prof.run.manifest import Artifact, HostRecord, SidecarRecord, Status, TargetRecord
+from remote_prof.run.manifest import Artifact, HostRecord, Status
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.receive import ARTIFACTS, Receiver
+from remote_prof.run.record import cpu_time_s, draft_record, status_of
 from remote_prof.run.report import (
     RAW_PROFILE,
     Analysis,
@@ -148,7 +146,7 @@ class _Run:
         """Launch with the narrowest rights that the kernel does not refuse."""
         for plan in prepared.plans:
             record = replace(
-                _draft(self._record, prepared, plan),
+                draft_record(self._record, prepared, plan),
                 problems=tuple(self._problems),
                 artifacts=tuple(self._artifacts),
             )
@@ -185,7 +183,7 @@ class _Run:
             prepared = self._read()
         self._containers = prepared.state.containers
         self._problems += prepared.problems
-        self._record = _draft(self._record, prepared, prepared.plan)
+        self._record = draft_record(self._record, prepared, prepared.plan)
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
         where = self._directory.host_directory(name, prepared.target.name)
@@ -224,7 +222,7 @@ class _Run:
             if not self._observed.fetched:
                 raise
         finally:
-            if sampled_s := self._sampled_s():
+            if sampled_s := self._observed.sampled_s:
                 self._clock.timings_s["sample"] = round(sampled_s, 3)
 
     def _keep(self, name: str, path: Path) -> None:
@@ -233,10 +231,6 @@ class _Run:
         # After a broken link everything is named again.
         if artifact not in self._artifacts:
             self._artifacts.append(artifact)
-
-    def _sampled_s(self) -> float:
-        seen = self._observed
-        return (seen.ended_at_s or 0.0) - (seen.began_at_s or seen.ended_at_s or 0.0)
 
     def _finish(self, plan: LaunchPlan, where: Path) -> None:
         seen, request, name = self._observed, self._job.request, self._job.host.name
@@ -270,7 +264,7 @@ class _Run:
                 raise tell.sidecar_failed(name, seen, last_error)
             assert self._record.target is not None
             raise tell.no_samples(
-                name, self._record.target, seen, self._cpu_time_s(), self._sampled_s()
+                name, self._record.target, seen, self._cpu_time_s(), seen.sampled_s
             )
         self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints
@@ -297,26 +291,11 @@ class _Run:
         return told[-1][:300] if told else ""
 
     def _cpu_time_s(self) -> float | None:
-        seen = self._observed
-        before, after = seen.cpu_before, seen.cpu_after
-        if before is None or after is None or after.at_s <= before.at_s:
-            return None
-        window_s = after.at_s - before.at_s
-        # The readings are taken a little late and early: they tell the rate.
-        rate = max(0.0, after.used_s - before.used_s) / window_s
-        early = self._interrupt.requested or seen.target_gone or seen.late
-        return rate * (window_s if early else self._job.request.duration_s)
-
-    def _status(self, error: RemoteProfError | None) -> Status:
-        if isinstance(error, UnreachableError):
-            return Status.UNREACHABLE
-        if isinstance(error, NoSamplesError):
-            return Status.NO_SAMPLES
-        if isinstance(error, InterruptedRunError):
-            return Status.INTERRUPTED
-        if error is not None:
-            return Status.FAILED
-        return Status.INTERRUPTED if self._interrupt.requested else Status.OK
+        return cpu_time_s(
+            self._observed,
+            self._job.request.duration_s,
+            interrupted=self._interrupt.requested,
+        )
 
     def _final_record(self, error: RemoteProfError | None) -> HostRecord:
         sidecar = self._record.sidecar
@@ -326,7 +305,7 @@ class _Run:
         first = self._artifacts[0].path if self._artifacts else ""
         return replace(
             self._record,
-            status=self._status(error),
+            status=status_of(error, interrupted=self._interrupt.requested),
             directory=first.rpartition("/")[0],
             error=error.what if error else "",
             sidecar=sidecar,
@@ -339,43 +318,3 @@ class _Run:
             round_trips=self._connection.exchanges,
             left_behind=tuple(dict.fromkeys(self._observed.left)),
         )
-
-
-def _draft(record: HostRecord, prepared: Prepared, plan: LaunchPlan | None) -> HostRecord:
-    """Return the record with what was read of the host, and what will be put there."""
-    facts, target = prepared.state.facts, prepared.target
-    engine = facts.engine
-    record = replace(
-        record,
-        kernel=facts.kernel,
-        engine=f"{engine.name} {engine.version}".strip() if engine else "",
-    )
-    if plan is None or target is None:
-        return record
-    image = facts.image
-    sidecar = SidecarRecord(
-        image=plan.sidecar.image,
-        image_id=image.image_id if image else "",
-        image_digests=image.digests if image else (),
-        rung=plan.sidecar.rung,
-        capabilities=plan.sidecar.capabilities,
-        runner=plan.runner,
-        exit_code=None,
-        tool="",
-    )
-    return replace(record, target=_target_record(target, plan), sidecar=sidecar)
-
-
-def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
-    main = next((p for p in target.processes if p.language != "native"), None)
-    return TargetRecord(
-        container=target.container.name,
-        container_id=target.container.container_id,
-        image=target.container.image_name,
-        image_id=target.container.image_id,
-        scope=target.scope,
-        language=main.language if main else "native",
-        pids=tuple(process.pid for process in target.processes),
-        container_pids=tuple(process.container_pid for process in target.processes),
-        filter=plan.sidecar.filter_text,
-    )

@@ -1,0 +1,85 @@
+"""What ``run.json`` says of one host: pure functions of what was read and observed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from remote_prof.errors import (
+    InterruptedRunError,
+    NoSamplesError,
+    RemoteProfError,
+    UnreachableError,
+)
+from remote_prof.host.target import Target
+from remote_prof.run.follow import Observed
+from remote_prof.run.manifest import HostRecord, SidecarRecord, Status, TargetRecord
+from remote_prof.run.plan import LaunchPlan
+from remote_prof.run.prepare import Prepared
+
+
+def draft_record(record: HostRecord, prepared: Prepared, plan: LaunchPlan | None) -> HostRecord:
+    """Return the record with what was read of the host, and what will be put there."""
+    facts, target = prepared.state.facts, prepared.target
+    engine = facts.engine
+    record = replace(
+        record,
+        kernel=facts.kernel,
+        engine=f"{engine.name} {engine.version}".strip() if engine else "",
+    )
+    if plan is None or target is None:
+        return record
+    image = facts.image
+    sidecar = SidecarRecord(
+        image=plan.sidecar.image,
+        image_id=image.image_id if image else "",
+        image_digests=image.digests if image else (),
+        rung=plan.sidecar.rung,
+        capabilities=plan.sidecar.capabilities,
+        runner=plan.runner,
+        exit_code=None,
+        tool="",
+    )
+    return replace(record, target=_target_record(target, plan), sidecar=sidecar)
+
+
+def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
+    main = next((p for p in target.processes if p.language != "native"), None)
+    return TargetRecord(
+        container=target.container.name,
+        container_id=target.container.container_id,
+        image=target.container.image_name,
+        image_id=target.container.image_id,
+        scope=target.scope,
+        language=main.language if main else "native",
+        pids=tuple(process.pid for process in target.processes),
+        container_pids=tuple(process.container_pid for process in target.processes),
+        filter=plan.sidecar.filter_text,
+    )
+
+
+def status_of(error: RemoteProfError | None, *, interrupted: bool) -> Status:
+    """Return how a job ended; ``error`` is what ended it."""
+    if isinstance(error, UnreachableError):
+        return Status.UNREACHABLE
+    if isinstance(error, NoSamplesError):
+        return Status.NO_SAMPLES
+    if isinstance(error, InterruptedRunError):
+        return Status.INTERRUPTED
+    if error is not None:
+        return Status.FAILED
+    return Status.INTERRUPTED if interrupted else Status.OK
+
+
+def cpu_time_s(seen: Observed, duration_s: float, *, interrupted: bool) -> float | None:
+    """Return the CPU time that the target used while it was sampled; None where nobody can tell.
+
+    ``duration_s`` is how long it was to be sampled.
+    """
+    before, after = seen.cpu_before, seen.cpu_after
+    if before is None or after is None or after.at_s <= before.at_s:
+        return None
+    window_s = after.at_s - before.at_s
+    # The readings are taken a little late and early: they tell the rate.
+    rate = max(0.0, after.used_s - before.used_s) / window_s
+    early = interrupted or seen.target_gone or seen.late
+    return rate * (window_s if early else duration_s)
