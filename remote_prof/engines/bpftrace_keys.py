@@ -9,8 +9,9 @@ from __future__ import annotations
 from enum import StrEnum
 
 from remote_prof.engines.bpftrace_frames import Side, is_offset, parse_frame
+from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import MOST_NAMES, within
-from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, Stack
+from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, IndexStack
 
 NO_STACK = "[no stack]"  # neither a process nor a frame was printed
 
@@ -30,57 +31,67 @@ _LONE_SIDES = {
 }
 
 
-class _Frames(dict[bytes, Frame]):
-    """Frames by line: each distinct line is parsed once."""
+class _Numbers(dict[bytes, int]):
+    """Numbers of frames by line: each distinct line is parsed once."""
 
-    def __init__(self, side: Side, *, keep_offsets: bool) -> None:
+    def __init__(self, folder: Folder, side: Side, *, keep_offsets: bool) -> None:
         super().__init__()
+        self._folder = folder
         self._side = side
         self._keep_offsets = keep_offsets
-        self._functions: dict[bytes, Frame] = {}
+        self._functions: dict[bytes, int] = {}
 
-    def __missing__(self, line: bytes) -> Frame:
+    def __missing__(self, line: bytes) -> int:
         # Most new lines are known functions at new offsets.
         base, _, offset = line.rpartition(b"+")
         if self._keep_offsets or not is_offset(offset) or not line.startswith(b" "):
-            frame = self._parse(line)
+            number = self._number(line)
         else:
             known = self._functions.get(base)
-            frame = known or self._functions.setdefault(base, self._parse(line))
-        self[line] = frame
+            number = self._functions[base] = self._number(line) if known is None else known
+        self[line] = number
         within("different names", len(self), MOST_NAMES, repr(line[:100]))
-        return frame
+        return number
 
-    def _parse(self, line: bytes) -> Frame:
-        return parse_frame(line, self._side, keep_offsets=self._keep_offsets)
+    def _number(self, line: bytes) -> int:
+        frame = parse_frame(line, self._side, keep_offsets=self._keep_offsets)
+        return self._folder.number(frame, repr(line[:100]))
 
 
 class KeyReader:
     """Reads the text of a map key: what stands between ``[`` and ``]: 17``."""
 
-    def __init__(self, *, keep_offsets: bool, stacks: Stacks, max_depth: int) -> None:
+    def __init__(
+        self, folder: Folder, *, keep_offsets: bool, stacks: Stacks, max_depth: int
+    ) -> None:
         lone = _LONE_SIDES[stacks]
-        self._kernel = _Frames(Side.KERNEL, keep_offsets=keep_offsets)
-        self._user = _Frames(Side.USER, keep_offsets=keep_offsets)
-        self._lone = _Frames(lone, keep_offsets=keep_offsets)
+        self._folder = folder
+        self._kernel = _Numbers(folder, Side.KERNEL, keep_offsets=keep_offsets)
+        self._user = _Numbers(folder, Side.USER, keep_offsets=keep_offsets)
+        self._lone = _Numbers(folder, lone, keep_offsets=keep_offsets)
         self._most_stacks = 2 if stacks is Stacks.BOTH else 1
         self._max_depth = max_depth
 
-    def read(self, key: bytes, *, own: bool) -> Stack:
+    def read(self, key: bytes, *, own: bool) -> IndexStack:
         """Make a stack, root first, of a key; ``own`` says that it begins with pid and comm."""
         scalars, stacks = _split_key(key, self._most_stacks)
-        root = _process(scalars, own=own)
+        root = self._numbers(_process(scalars, own=own))
         if len(stacks) > 1:
-            kernel = [self._kernel[line] for line in stacks[0]]
-            user = [self._user[line] for line in stacks[-1]]
+            kernel = list(map(self._kernel.__getitem__, stacks[0]))
+            user = list(map(self._user.__getitem__, stacks[-1]))
         else:
             kernel = []
-            user = [self._lone[line] for line in stacks[0]] if stacks else []
+            user = list(map(self._lone.__getitem__, stacks[0])) if stacks else []
         if len(user) >= self._max_depth:
-            root.append(Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED))
+            root += self._numbers([Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED)])
         user.reverse()
         kernel.reverse()
-        return tuple(root + user + kernel) or (Frame(NO_STACK, FrameKind.UNRESOLVED),)
+        return (*root, *user, *kernel) or tuple(
+            self._numbers([Frame(NO_STACK, FrameKind.UNRESOLVED)])
+        )
+
+    def _numbers(self, frames: list[Frame]) -> list[int]:
+        return [self._folder.number(frame, frame.name[:100]) for frame in frames]
 
 
 def _split_key(key: bytes, most_stacks: int) -> tuple[bytes, list[list[bytes]]]:

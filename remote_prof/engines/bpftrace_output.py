@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from remote_prof.engines.bpftrace_keys import KeyReader, Stacks
 from remote_prof.errors import ParseError
+from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import MOST_LINES, Budget, within
-from remote_prof.profile.model import Profile, Stack
+from remote_prof.profile.model import Profile
 
 MAX_DEPTH = 127  # bpftrace's default for ustack and kstack, and its maximum
 
@@ -99,28 +100,26 @@ def parse_bpftrace(
     if not scan.recognised:
         raise _unrecognised(raw)
     names = _choose(scan)
-    reader = KeyReader(keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
-    weights: dict[Stack, int] = {}
+    folder = Folder()
+    reader = KeyReader(folder, keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
     for name in names:
         entries = scan.maps[name]
         for key, weight in entries.items():
             stack = reader.read(key, own=name.startswith(_OWN_MAPS))
-            if weight:
-                weights[stack] = weights.get(stack, 0) + weight
-    if not weights:
-        _refuse_garbage(raw)
+            folder.add(stack, weight, f"map @{name}")
     if scan.damaged:
         scan.notes[f"{scan.damaged} damaged entries were skipped"] = None
-    total = sum(weights.values())
-    return Profile(
-        stacks=weights,
+    profile = folder.profile(
         unit=unit,
         frequency_hz=frequency_hz,
         max_depth=max_depth,
-        lost=max(scan.samples - total, 0) if scan.samples else raw.count(_MAP_FULL),
         tool=scan.tool,
         notes=tuple(scan.notes),
     )
+    if not profile.weights:
+        _refuse_garbage(raw)
+    taken, full = scan.samples, raw.count(_MAP_FULL)
+    return replace(profile, lost=max(taken - profile.total, 0) if taken else full)
 
 
 def _chunks(raw: bytes) -> Iterator[bytes]:

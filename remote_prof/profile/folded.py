@@ -14,15 +14,9 @@ from __future__ import annotations
 import re
 
 from remote_prof.errors import ParseError
-from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, MOST_NAMES, Budget, within
-from remote_prof.profile.model import (
-    TRUNCATED_CALLERS,
-    UNKNOWN,
-    Frame,
-    FrameKind,
-    Profile,
-    Stack,
-)
+from remote_prof.profile.folder import Folder
+from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, within
+from remote_prof.profile.model import TRUNCATED_CALLERS, UNKNOWN, Frame, FrameKind, Profile
 
 ANNOTATIONS = {
     FrameKind.KERNEL: "_[k]",
@@ -39,51 +33,42 @@ _MAX_DIGITS = 20  # 2**64 has 20; longer numbers are no weights, and slow to con
 _EVIDENCE_CHARS = 120
 
 
-def parse_folded(
-    data: bytes | str, *, process_root: bool = False, unit: str = "samples"
-) -> Profile:
+def parse_folded(data: bytes | str, *, unit: str = "samples") -> Profile:
     """Parse folded stacks; equal stacks are summed.
 
-    A file does not say whether the first frame is a process: ``process_root`` does, and ``unit``
-    says what the weights are. Empty lines and comments (``#`` first and no weight at the end) are
-    skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
-    becomes U+FFFD. Raises ``ParseError`` with the line number for anything else, and for more than
-    ``remote_prof.profile.limits`` allows.
+    ``unit`` says what the weights are. Empty lines and comments (``#`` first and no weight at the
+    end) are skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is
+    not valid becomes U+FFFD. Raises ``ParseError`` with the line number for anything else, and for
+    more than ``remote_prof.profile.limits`` allows.
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    stacks: dict[Stack, int] = {}
-    frames: dict[str, Frame] = {}
-    budget = Budget()
     within("lines", text.count("\n"), MOST_LINES, f"{len(text)} characters")
+    folder = Folder()
+    frames = _Numbers(folder)
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if not line.strip():
-            continue
         names, _, weight = line.rpartition(" ")
         if not _is_weight(weight) or not names:
-            if line.startswith("#"):
+            if not line.strip() or line.startswith("#"):
                 continue
             raise _malformed(number, line)
         where = f"line {number}"
-        within("frames in one stack", names.count(";") + 1, LONGEST_STACK, where)
-        stack = _stack(names, frames, process_root=process_root)
-        if stack not in stacks:
-            budget.stack(len(stack), where)
-            within("different names", len(frames), MOST_NAMES, where)
-        stacks[stack] = stacks.get(stack, 0) + int(weight)
-    return Profile(stacks={stack: weight for stack, weight in stacks.items() if weight}, unit=unit)
+        parts = names.split(";")
+        within("frames in one stack", len(parts), LONGEST_STACK, where)
+        stack = tuple(map(frames.__getitem__, parts))
+        folder.add(stack, int(weight), where)
+    return folder.profile(unit=unit)
 
 
-def _stack(names: str, frames: dict[str, Frame], *, process_root: bool) -> Stack:
-    parts = names.split(";")
-    stack = []
-    for name in parts:
-        frame = frames.get(name)
-        if frame is None:
-            frame = frames[name] = parse_frame(name)
-        stack.append(frame)
-    if process_root:
-        stack[0] = Frame(parts[0] or UNKNOWN, FrameKind.PROCESS)
-    return tuple(stack)
+class _Numbers(dict[str, int]):
+    """Numbers of frames by what stands for them: each distinct name is read once."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = self._folder.number(parse_frame(name), repr(name[:100]))
+        return number
 
 
 def parse_frame(name: str) -> Frame:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class FrameKind(StrEnum):
@@ -39,6 +39,7 @@ class Frame(NamedTuple):
 
 
 Stack = tuple[Frame, ...]  # root first
+IndexStack = tuple[int, ...]  # the same, as indexes into the frames of a profile
 
 # Names of frames that no profiler gives. They are spelt as perf's own collapser spells them, so
 # that folded files of all origins merge.
@@ -74,17 +75,24 @@ class Quality:
     shallow_share: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """Stacks and their weights. ``unit`` names the weight: ``samples``, ``us``, ``bytes``...
 
+    ``frames`` holds each distinct frame once. ``weights`` has the weight of each distinct stack,
+    which is a tuple of indexes into ``frames``, root first: so equal frames cost nothing again, and
+    what is asked of a frame is asked once, not in each stack. ``stacks`` is the same, spelt out.
+
     ``frequency_hz`` is the sampling frequency (None where weights are no samples),
     ``max_depth`` the profiler's limit of frames a stack, ``lost`` weights that were taken and are
-    not in ``stacks``, ``tool`` the profiler's name and version as it printed them, ``notes``
+    not in ``weights``, ``tool`` the profiler's name and version as it printed them, ``notes``
     what the profiler warned of (each once).
+
+    Two profiles are equal if their stacks are, in whatever order, and all the rest.
     """
 
-    stacks: Mapping[Stack, int]
+    frames: tuple[Frame, ...]
+    weights: Mapping[IndexStack, int]
     unit: str = "samples"
     frequency_hz: int | None = None
     max_depth: int | None = None
@@ -92,7 +100,36 @@ class Profile:
     tool: str = ""
     notes: tuple[str, ...] = field(default=())
 
+    @classmethod
+    def of(cls, stacks: Mapping[Stack, int], **more: Any) -> Profile:
+        """Make a profile of stacks of frames; ``more`` are fields by name."""
+        numbers: dict[Frame, int] = {}
+        weights = {
+            tuple(numbers.setdefault(frame, len(numbers)) for frame in stack): weight
+            for stack, weight in stacks.items()
+        }
+        return cls(tuple(numbers), weights, **more)
+
+    @property
+    def stacks(self) -> dict[Stack, int]:
+        """The weight of each stack of frames. For small profiles: it is made at each call."""
+        frame = self.frames.__getitem__
+        return {tuple(map(frame, stack)): weight for stack, weight in self.weights.items()}
+
     @property
     def total(self) -> int:
         """Sum of all weights."""
-        return sum(self.stacks.values())
+        return sum(self.weights.values())
+
+    def __eq__(self, other: object) -> bool:
+        """Compare what the profiles say, not how their frames are numbered."""
+        if not isinstance(other, Profile):
+            return NotImplemented
+        same = (
+            getattr(self, each.name) == getattr(other, each.name)
+            for each in fields(self)
+            if each.name not in ("frames", "weights")
+        )
+        return all(same) and self.stacks == other.stacks
+
+    __hash__ = None  # type: ignore[assignment]  # it holds a mapping

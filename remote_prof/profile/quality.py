@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from remote_prof.profile.model import FrameKind, Profile, Quality, Stack, is_kernel
+from remote_prof.profile.model import Frame, FrameKind, Profile, Quality, is_kernel
 from remote_prof.records import Problem, Severity
 
 # A stack with at most so many user frames is shallow. Where frame pointers are missing, the leaf
@@ -40,15 +41,17 @@ _USER_KINDS = frozenset(
 
 def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
     """Measure ``profile``; ``expected`` is the weight that the profiler should have taken."""
+    traits = [_traits(frame) for frame in profile.frames]
+    cuts = frozenset(number for number, trait in enumerate(traits) if trait.cut)
+    is_user = [trait.user for trait in traits]
     got = unresolved = truncated = shallow = 0
-    for stack, weight in profile.stacks.items():
+    for stack, weight in profile.weights.items():
         got += weight
-        if stack and stack[-1].kind is FrameKind.UNRESOLVED:
+        if stack and traits[stack[-1]].nameless:
             unresolved += weight
-        is_cut = any(frame.kind is FrameKind.TRUNCATED for frame in stack)
-        if is_cut:
+        if not cuts.isdisjoint(stack):
             truncated += weight
-        elif 0 < _user_frames(stack) <= SHALLOW_FRAMES:
+        elif 0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES:
             shallow += weight
     whole = got or 1
     return Quality(
@@ -61,8 +64,20 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
     )
 
 
-def _user_frames(stack: Stack) -> int:
-    return sum(frame.kind in _USER_KINDS and not is_kernel(frame) for frame in stack)
+class _Traits(NamedTuple):
+    """What is asked of each frame."""
+
+    user: bool
+    nameless: bool
+    cut: bool
+
+
+def _traits(frame: Frame) -> _Traits:
+    return _Traits(
+        user=frame.kind in _USER_KINDS and not is_kernel(frame),
+        nameless=frame.kind is FrameKind.UNRESOLVED,
+        cut=frame.kind is FrameKind.TRUNCATED,
+    )
 
 
 def hints(profile: Profile, quality: Quality) -> list[Problem]:
@@ -137,10 +152,11 @@ def _unresolved(profile: Profile, quality: Quality) -> Problem | None:
     if quality.unresolved_share <= UNRESOLVED_SHARE:
         return None
     nameless = kernel = 0
-    for stack, weight in profile.stacks.items():
-        if stack and stack[-1].kind is FrameKind.UNRESOLVED:
+    for stack, weight in profile.weights.items():
+        leaf = profile.frames[stack[-1]] if stack else None
+        if leaf is not None and leaf.kind is FrameKind.UNRESOLVED:
             nameless += weight
-            kernel += weight if is_kernel(stack[-1]) else 0
+            kernel += weight if is_kernel(leaf) else 0
     what = f"{_percent(quality.unresolved_share)} of the stacks end in a frame without a name"
     if 2 * kernel > nameless:
         return Problem(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from remote_prof.profile.model import FrameKind, Profile, Stack
+from remote_prof.profile.folder import Folder
+from remote_prof.profile.model import FrameKind, Profile
 
 # Frames that stand for no function.
 _NO_FUNCTIONS = frozenset({FrameKind.PROCESS, FrameKind.TRUNCATED})
@@ -30,17 +32,18 @@ def top_functions(profile: Profile, limit: int | None = None) -> list[FunctionSh
     ``limit`` is the number of functions to list, None for all. Processes and the mark of cut
     stacks are no functions.
     """
-    own: dict[tuple[str, FrameKind], int] = {}
-    total: dict[tuple[str, FrameKind], int] = {}
-    for stack, weight in profile.stacks.items():
-        for key in {frame[:2] for frame in stack}:
-            total[key] = total.get(key, 0) + weight
+    # Frames that differ in module, offset or pid alone are one function.
+    keys: dict[tuple[str, FrameKind], int] = {}
+    key_of = [keys.setdefault(frame[:2], len(keys)) for frame in profile.frames]
+    own, total = [0] * len(keys), [0] * len(keys)
+    for stack, weight in profile.weights.items():
+        for key in set(map(key_of.__getitem__, stack)):
+            total[key] += weight
         if stack:
-            leaf = stack[-1][:2]
-            own[leaf] = own.get(leaf, 0) + weight
+            own[key_of[stack[-1]]] += weight
     shares = [
-        FunctionShare(name, kind, own.get((name, kind), 0), weight)
-        for (name, kind), weight in total.items()
+        FunctionShare(name, kind, own[key], total[key])
+        for (name, kind), key in keys.items()
         if kind not in _NO_FUNCTIONS
     ]
     shares.sort(key=lambda share: (-share.self, -share.total, share.name, share.kind))
@@ -48,29 +51,38 @@ def top_functions(profile: Profile, limit: int | None = None) -> list[FunctionSh
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
-    """Add profiles up. Frequency and depth limit stay only where all agree; notes are united.
+    """Add profiles up, one after the other: none is kept.
 
+    Frequency and depth limit stay only where all agree; notes are united.
     Raises ``ValueError`` where units differ (samples and microseconds do not add up).
     """
-    parts = list(profiles)
-    units = {part.unit for part in parts}
-    if len(units) > 1:
-        raise ValueError(f"profiles of different units: {', '.join(sorted(units))}")
-    stacks: dict[Stack, int] = {}
-    for part in parts:
-        for stack, weight in part.stacks.items():
-            stacks[stack] = stacks.get(stack, 0) + weight
-    return Profile(
-        stacks=stacks,
-        unit=units.pop() if units else "samples",
-        frequency_hz=_agreed(part.frequency_hz for part in parts),
-        max_depth=_agreed(part.max_depth for part in parts),
-        lost=sum(part.lost for part in parts),
-        tool=", ".join(dict.fromkeys(part.tool for part in parts if part.tool)),
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    folder = Folder()
+    first: Profile | None = None
+    frequencies, depths = set(), set()
+    tools: dict[str, None] = {}
+    notes: dict[str, None] = {}
+    lost = 0
+    for part in profiles:
+        first = first or part
+        if part.unit != first.unit:
+            raise ValueError(f"profiles of different units: {first.unit}, {part.unit}")
+        numbers = [folder.number(frame, frame.name[:100]) for frame in part.frames]
+        for stack, weight in part.weights.items():
+            folder.add(tuple(map(numbers.__getitem__, stack)), weight, "the sum")
+        frequencies.add(part.frequency_hz)
+        depths.add(part.max_depth)
+        tools |= {part.tool: None} if part.tool else {}
+        notes |= dict.fromkeys(part.notes)
+        lost += part.lost
+    return folder.profile(
+        unit=first.unit if first else "samples",
+        frequency_hz=_agreed(frequencies),
+        max_depth=_agreed(depths),
+        lost=lost,
+        tool=", ".join(tools),
+        notes=tuple(notes),
     )
 
 
-def _agreed(values: Iterable[int | None]) -> int | None:
-    distinct = set(values)
-    return distinct.pop() if len(distinct) == 1 else None
+def _agreed(values: AbstractSet[int | None]) -> int | None:
+    return next(iter(values)) if len(values) == 1 else None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from remote_prof.profile.folded import format_frame
-from remote_prof.profile.model import FrameKind, Profile, Stack
+from remote_prof.profile.model import FrameKind, IndexStack, Profile
 
 ROOT_NAME = "all"
 
@@ -30,17 +30,8 @@ class Placed(NamedTuple):
     depth: int
     start: int
 
-    @property
-    def order(self) -> str:
-        """What it is sorted by among its siblings.
 
-        In a folded line a name is followed by a space where it is the leaf, else by a semicolon;
-        of two names where one starts with the other, these decide.
-        """
-        return format_frame(self.name, self.kind) + (" " if self.own else ";")
-
-
-_Members = list[tuple[Stack, int]]
+_Members = list[tuple[IndexStack, int]]
 
 
 def place(profile: Profile, *, smallest: float = 0.0) -> Iterator[Placed]:
@@ -50,8 +41,9 @@ def place(profile: Profile, *, smallest: float = 0.0) -> Iterator[Placed]:
     a frame's self weight comes first (leftmost) and what it calls follows. Frames with a total
     below ``smallest`` are left out with all they call, their room stays empty.
     """
-    everything = list(profile.stacks.items())
-    own = sum(weight for stack, weight in everything if not stack)
+    functions = _Functions(profile)
+    everything = list(profile.weights.items())
+    own = profile.weights.get((), 0)
     root = Placed(ROOT_NAME, FrameKind.PROCESS, own, profile.total, 0, 0)
     waiting = [(root, everything)]
     while waiting:
@@ -61,22 +53,40 @@ def place(profile: Profile, *, smallest: float = 0.0) -> Iterator[Placed]:
         yield placed
         start = placed.start + placed.own
         called = []
-        children = _children(placed.depth, members)
-        for child, below in sorted(children, key=lambda each: each[0].order):
-            called.append((child._replace(start=start), below))
-            start += child.total
+        for _, function, own, total, group in sorted(functions.called(placed.depth, members)):
+            if total >= smallest:
+                name, kind = functions.identities[function]
+                child = Placed(name, kind, own, total, placed.depth + 1, start)
+                called.append((child, group))
+            start += total
         waiting.extend(reversed(called))
 
 
-def _children(depth: int, members: _Members) -> Iterator[tuple[Placed, _Members]]:
-    """Group stacks by their frame at a depth; ``start`` is not known yet."""
-    groups: dict[tuple[str, FrameKind], _Members] = {}
-    for member in members:
-        stack = member[0]
-        if len(stack) > depth:
-            name, kind, *_ = stack[depth]
-            groups.setdefault((name, kind), []).append(member)
-    for (name, kind), group in groups.items():
-        total = sum(weight for _, weight in group)
-        own = sum(weight for stack, weight in group if len(stack) == depth + 1)
-        yield Placed(name, kind, own, total, depth + 1, 0), group
+class _Functions:
+    """What is drawn as one: the frames of one name and kind."""
+
+    def __init__(self, profile: Profile) -> None:
+        numbers: dict[tuple[str, FrameKind], int] = {}
+        self._of_frame = [numbers.setdefault(f[:2], len(numbers)) for f in profile.frames]
+        self.identities = list(numbers)
+        self._written = [format_frame(name, kind) for name, kind in numbers]
+
+    def called(
+        self, depth: int, members: _Members
+    ) -> Iterator[tuple[str, int, int, int, _Members]]:
+        """Group stacks by their frame at a depth: order, function, self, total, stacks."""
+        of_frame = self._of_frame
+        groups: dict[int, _Members] = {}
+        for member in members:
+            stack = member[0]
+            if len(stack) > depth:
+                groups.setdefault(of_frame[stack[depth]], []).append(member)
+        for function, group in groups.items():
+            own = total = 0
+            for stack, weight in group:
+                total += weight
+                if len(stack) == depth + 1:
+                    own += weight
+            # In a folded line a name is followed by a space where it is the leaf, else by a
+            # semicolon; of two names where one starts with the other, these decide.
+            yield self._written[function] + (" " if own else ";"), function, own, total, group

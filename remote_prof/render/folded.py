@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote_prof.profile.folded import format_frame
-from remote_prof.profile.model import UNKNOWN, FrameKind, Profile
+from remote_prof.profile.model import UNKNOWN, Profile
 from remote_prof.render.report import Report
 
 
@@ -19,16 +19,10 @@ def render_folded(report: Report) -> bytes:
 
 def fold(profile: Profile) -> dict[str, int]:
     """Return the weights by folded stack, without order."""
-    written: dict[tuple[str, FrameKind], str] = {}
+    written = [format_frame(frame.name, frame.kind) for frame in profile.frames]
     weights: dict[str, int] = {}
-    for stack, weight in profile.stacks.items():
-        names = []
-        for name, kind, *_ in stack:
-            text = written.get((name, kind))
-            if text is None:
-                text = written[name, kind] = format_frame(name, kind)
-            names.append(text)
+    for stack, weight in profile.weights.items():
         # A stack without frames cannot be written, and its weight must not vanish.
-        folded = ";".join(names) or UNKNOWN
+        folded = ";".join(map(written.__getitem__, stack)) or UNKNOWN
         weights[folded] = weights.get(folded, 0) + weight
     return weights

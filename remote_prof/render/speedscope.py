@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from remote_prof.profile.folded import format_frame
-from remote_prof.profile.model import Frame, Stack, is_kernel
+from remote_prof.profile.model import Frame, IndexStack, Profile, is_kernel
 from remote_prof.render.report import Report
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -20,13 +20,14 @@ def render_speedscope(report: Report) -> bytes:
     The stacks are sorted, so that equal callers stand side by side in the time order view too.
     A frame's ``file`` is its module, which tells modules apart by colour.
     """
+    profile = report.profile
+    identities = [_identity(frame) for frame in profile.frames]
     frames: dict[tuple[str, str | None], int] = {}
     samples = []
     weights = []
-    stacks = report.profile.stacks
-    for stack in sorted(stacks, key=_order):
-        samples.append([frames.setdefault(_identity(frame), len(frames)) for frame in stack])
-        weights.append(stacks[stack])
+    for stack in in_order(profile):
+        samples.append([frames.setdefault(identities[i], len(frames)) for i in stack])
+        weights.append(profile.weights[stack])
     document = {
         "$schema": _SCHEMA,
         "exporter": "remote-prof",
@@ -49,12 +50,17 @@ def render_speedscope(report: Report) -> bytes:
     return text.encode("utf-8", "replace") + b"\n"  # a lone surrogate becomes "?"
 
 
-def _order(stack: Stack) -> tuple[list[str], tuple[str, ...]]:
-    # The second part makes stacks of one name (pids, modules) come in a fixed order.
-    return (
-        [format_frame(frame.name, frame.kind) for frame in stack],
-        tuple(f"{frame.pid} {frame.module} {frame.offset_bytes} {frame.name}" for frame in stack),
-    )
+def in_order(profile: Profile) -> list[IndexStack]:
+    """Return the stacks as their folded lines sort, whatever the frames' numbers are."""
+    # The second part tells frames of one name apart: pids, modules, offsets.
+    order = [
+        (format_frame(f.name, f.kind), f"{f.pid} {f.module} {f.offset_bytes} {f.name}")
+        for f in profile.frames
+    ]
+    ranks = [0] * len(order)
+    for rank, number in enumerate(sorted(range(len(order)), key=order.__getitem__)):
+        ranks[number] = rank
+    return sorted(profile.weights, key=lambda stack: list(map(ranks.__getitem__, stack)))
 
 
 def _identity(frame: Frame) -> tuple[str, str | None]:

@@ -172,7 +172,7 @@ def convert_profiles(
     named = list(sources)
     profiles = [_parse_any(name, data, keep_offsets=keep_offsets) for name, data in named]
     profile = profiles[0] if len(profiles) == 1 else merge(profiles)
-    if not profile.stacks:
+    if not profile.weights:
         raise NoSamplesError(
             f"there are no samples in {', '.join(name for name, _ in named)}",
             evidence=f"{sum(len(data) for _, data in named)} bytes were read",

@@ -18,7 +18,7 @@ def one_input(data: bytes) -> None:
     else:
         check_svg(svg)
     try:
-        profile = parse_folded(data, process_root=data[:1] > b"m")
+        profile = parse_folded(data)
     except ParseError:
         return
     check_everything_drawn(profile)

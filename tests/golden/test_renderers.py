@@ -42,12 +42,12 @@ OFF_CPU: dict[Stack, int] = {
 
 
 def make_report(stacks: dict[Stack, int], unit: str = "samples") -> Report:
-    profile = Profile(stacks, unit=unit)
+    profile = Profile.of(stacks, unit=unit)
     return Report(profile, measure_quality(profile), "title")
 
 
 def mixed() -> Report:
-    profile = Profile(MIXED, frequency_hz=99, max_depth=127, lost=3, tool="bpftrace v0.23.2")
+    profile = Profile.of(MIXED, frequency_hz=99, max_depth=127, lost=3, tool="bpftrace v0.23.2")
     return Report(
         profile,
         measure_quality(profile, 110),
@@ -58,7 +58,7 @@ def mixed() -> Report:
 
 
 def off_cpu() -> Report:
-    profile = Profile(OFF_CPU, unit="us")
+    profile = Profile.of(OFF_CPU, unit="us")
     return Report(profile, measure_quality(profile), title="db")
 
 
@@ -116,7 +116,7 @@ STACKS = st.lists(
 def test_any_names_make_valid_documents(
     stacks: dict[Stack, int], title: str, subtitle: str
 ) -> None:
-    profile = Profile(stacks)
+    profile = Profile.of(stacks)
     report = Report(profile, measure_quality(profile), title, subtitle, {title: subtitle})
     documents = {name: renderer.render(report) for name, renderer in RENDERERS.items()}
     ET.fromstring(documents["svg"])

@@ -59,7 +59,7 @@ def user(*names: str) -> Stack:
 
 def test_our_own_output() -> None:
     profile = parse_bpftrace(OURS, frequency_hz=99)
-    assert profile == Profile(
+    assert profile == Profile.of(
         {
             (API, Frame("main"), Frame("write"), WRITE): 17,
             (API, Frame("main"), Frame("work")): 7,
@@ -213,7 +213,7 @@ def test_harmless_complaints_are_no_notes_and_others_come_once() -> None:
 )
 def test_no_samples_are_an_empty_profile(attached: str) -> None:
     assert parse_bpftrace(f"{attached}\n\n\n".encode()).stacks == {}
-    assert parse_bpftrace(b"@@ sampling\n@@ end\n") == Profile({}, max_depth=127)
+    assert parse_bpftrace(b"@@ sampling\n@@ end\n") == Profile.of({}, max_depth=127)
     assert parse_bpftrace(b"@samples: 0\n").stacks == {}
 
 

@@ -24,7 +24,7 @@ def said(profile: Profile, expected: int | None = None) -> list[str]:
 
 
 def test_shares_are_of_what_was_got() -> None:
-    profile = Profile(
+    profile = Profile.of(
         {
             DEEP: 50,
             (API, Frame("f")): 10,  # shallow
@@ -46,22 +46,22 @@ def test_shares_are_of_what_was_got() -> None:
 
 
 def test_an_empty_profile_has_figures_and_no_hints() -> None:
-    quality = measure_quality(Profile({}), 100)
+    quality = measure_quality(Profile.of({}), 100)
     assert quality == Quality(100, 0, 0, 0.0, 0.0, 0.0)
-    assert hints(Profile({}), quality) == []
+    assert hints(Profile.of({}), quality) == []
 
 
 def test_a_stack_without_frames_is_counted() -> None:
-    assert measure_quality(Profile({(): 3})).got == 3
+    assert measure_quality(Profile.of({(): 3})).got == 3
 
 
 def test_a_sound_profile_has_no_hints() -> None:
-    assert said(Profile({DEEP: 1000}), 1000) == []
-    assert said(Profile({DEEP: 1000})) == []
+    assert said(Profile.of({DEEP: 1000}), 1000) == []
+    assert said(Profile.of({DEEP: 1000})) == []
 
 
 def test_hints_are_one_line_each_with_a_next_step() -> None:
-    profile = Profile(
+    profile = Profile.of(
         {(API, UNKNOWN): 40, (API, CUT, Frame("a")): 5}, lost=10, max_depth=127, frequency_hz=99
     )
     problems = hints(profile, measure_quality(profile, 1000))
@@ -73,65 +73,65 @@ def test_hints_are_one_line_each_with_a_next_step() -> None:
 
 
 def test_frame_pointers() -> None:
-    profile = Profile({(API, Frame("f")): 91, DEEP: 9})
+    profile = Profile.of({(API, Frame("f")): 91, DEEP: 9})
     (problem,) = hints(profile, measure_quality(profile))
     assert problem.what.startswith("91 % of the stacks have one or two user frames")
     assert "-fno-omit-frame-pointer" in problem.fix
     assert "DWARF" in problem.fix
-    assert said(Profile({(API, Frame("f")): 49, DEEP: 51})) == []
+    assert said(Profile.of({(API, Frame("f")): 49, DEEP: 51})) == []
 
 
 def test_names_that_are_missing() -> None:
-    user = Profile({(*DEEP, UNKNOWN): 60, DEEP: 40})
+    user = Profile.of({(*DEEP, UNKNOWN): 60, DEEP: 40})
     assert "stripped binary" in said(user)[0]
-    kernel = Profile({(*DEEP, KERNEL_HEX): 60, DEEP: 40})
+    kernel = Profile.of({(*DEEP, KERNEL_HEX): 60, DEEP: 40})
     (problem,) = hints(kernel, measure_quality(kernel))
     assert "kernel symbols" in problem.what
     assert "CAP_SYSLOG" in problem.fix
-    assert said(Profile({(*DEEP, UNKNOWN): 20, DEEP: 80})) == []
+    assert said(Profile.of({(*DEEP, UNKNOWN): 20, DEEP: 80})) == []
 
 
 def test_stacks_that_were_cut() -> None:
-    cut = Profile({(API, CUT, Frame("a")): 5, DEEP: 95}, max_depth=127)
+    cut = Profile.of({(API, CUT, Frame("a")): 5, DEEP: 95}, max_depth=127)
     (what,) = said(cut)
     assert what.startswith("5 % of the stacks were cut at the profiler's limit of 127 frames:")
-    assert "limit:" in said(Profile(cut.stacks))[0]
+    assert "limit:" in said(Profile.of(cut.stacks))[0]
 
 
 def test_samples_that_were_lost() -> None:
-    profile = Profile({DEEP: 900}, lost=100)
+    profile = Profile.of({DEEP: 900}, lost=100)
     (problem,) = hints(profile, measure_quality(profile))
     assert problem.what.startswith("10 % of the samples were lost")
     assert problem.evidence == "100 of 1000 samples"
-    assert said(Profile({DEEP: 1000}, lost=10)) == []
+    assert said(Profile.of({DEEP: 1000}, lost=10)) == []
 
 
 def test_fewer_samples_than_expected() -> None:
-    (problem,) = hints(Profile({DEEP: 300}), measure_quality(Profile({DEEP: 300}), 3000))
+    (problem,) = hints(Profile.of({DEEP: 300}), measure_quality(Profile.of({DEEP: 300}), 3000))
     assert problem.what == "10 % of the expected samples were taken"
     assert problem.evidence == "300 of 3000 samples"
     # What was lost was taken.
-    assert len(said(Profile({DEEP: 300}, lost=2700), 3000)) == 1
-    assert said(Profile({DEEP: 1500}), 3000) == []
+    assert len(said(Profile.of({DEEP: 300}, lost=2700), 3000)) == 1
+    assert said(Profile.of({DEEP: 1500}), 3000) == []
 
 
 @pytest.mark.parametrize(("got", "error"), [(1, "98"), (25, "20"), (99, "10")])
 def test_few_samples_are_rough(got: int, error: str) -> None:
-    (what,) = said(Profile({DEEP: got}))
+    (what,) = said(Profile.of({DEEP: got}))
     assert what == f"only {got} samples: shares are rough, ±{error} points at worst"
 
 
 def test_weights_that_are_no_samples_are_not_few() -> None:
-    assert said(Profile({DEEP: 5}, unit="us")) == []
+    assert said(Profile.of({DEEP: 5}, unit="us")) == []
 
 
 def test_tiny_shares_are_not_rounded_to_nothing() -> None:
-    profile = Profile({DEEP: 100_000})
+    profile = Profile.of({DEEP: 100_000})
     (problem,) = hints(profile, Quality(100_000_000, 100_000, 0, 0, 0, 0))
     assert problem.what == "0.1 % of the expected samples were taken"
 
 
 def test_thresholds_are_passed_not_reached() -> None:
-    profile = Profile({DEEP: 1000})
+    profile = Profile.of({DEEP: 1000})
     assert hints(profile, sound(unresolved_share=0.2, truncated_share=0.01)) == []
     assert len(hints(profile, sound(unresolved_share=0.21, truncated_share=0.011))) == 2

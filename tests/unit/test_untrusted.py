@@ -41,7 +41,7 @@ NASTY = [
 
 def profile_of(*names: str) -> Profile:
     frames = tuple(Frame(name, module=name) for name in names)
-    return Profile({(Frame(names[0], FrameKind.PROCESS), *frames): 7, frames[:1]: 3})
+    return Profile.of({(Frame(names[0], FrameKind.PROCESS), *frames): 7, frames[:1]: 3})
 
 
 @pytest.mark.parametrize("name", NASTY, ids=range(len(NASTY)))
@@ -74,11 +74,11 @@ def test_a_folded_name_has_neither_the_separator_nor_a_line_break(name: str) -> 
 
 def test_a_picture_stays_of_a_size_that_can_be_looked_at() -> None:
     stacks = {tuple(Frame(f"f{n}-{depth}") for depth in range(40)): 1 for n in range(3000)}
-    picture = render_svg(Report(Profile(stacks), measure_quality(Profile(stacks)), "wide"))
+    picture = render_svg(Report(Profile.of(stacks), measure_quality(Profile.of(stacks)), "wide"))
     assert len(picture) < 40_000_000
     long = profile_of(*("y" * 500_000 for _ in range(20)))
     assert len(render_svg(Report(long, measure_quality(long), "z" * 10**6))) < 200_000
-    deep = Profile({tuple(Frame("f") for _ in range(200_000)): 1})
+    deep = Profile.of({tuple(Frame("f") for _ in range(200_000)): 1})
     rectangles = ET.fromstring(render_svg(Report(deep, measure_quality(deep), "deep"))).iter()
     assert sum(element.tag.endswith("title") for element in rectangles) == 100_000
 
@@ -105,7 +105,7 @@ def test_limits_are_told_with_the_place(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_distinct_names_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remote_prof.engines.bpftrace_keys.MOST_NAMES", 2)
-    monkeypatch.setattr("remote_prof.profile.folded.MOST_NAMES", 2)
+    monkeypatch.setattr("remote_prof.profile.folder.MOST_NAMES", 2)
     with pytest.raises(ParseError, match="more than 2 different names"):
         parse_bpftrace(b"@stacks[1, a, \n f\n g\n h\n]: 1\n")
     with pytest.raises(ParseError, match="more than 2 different names"):
