@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 
 from remote_prof.engines.base import ProfileRequest, Sidecar
-from remote_prof.engines.bpftrace_keys import Stacks
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
+from remote_prof.parse.bpftrace import parse_bpftrace
+from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
 from remote_prof.templates import Verbatim, render

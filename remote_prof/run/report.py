@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remote_prof.engines import ENGINES, Engine, ProfileRequest
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.errors import NoSamplesError, ParseError, UsageError
+from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.profile.folded import parse_folded
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
-from remote_prof.engines.bpftrace_keys import Stacks
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.errors import ParseError
+from remote_prof.parse.bpftrace import parse_bpftrace
+from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.profile.folded import parse_folded
 from remote_prof.profile.model import Profile
 from remote_prof.profile.quality import hints, measure_quality

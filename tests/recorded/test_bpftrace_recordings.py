@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.errors import ParseError
+from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.profile.model import FrameKind, Profile, is_kernel
 from remote_prof.profile.quality import measure_quality
 from remote_prof.render import Report

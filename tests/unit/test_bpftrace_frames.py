@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_prof.engines.bpftrace_frames import Side, parse_frame
+from remote_prof.parse.bpftrace_frames import Side, parse_frame
 from remote_prof.profile.model import Frame, FrameKind
 
 UNKNOWN = Frame("[unknown]", FrameKind.UNRESOLVED)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.errors import ParseError, UsageError
 from remote_prof.host.containers import parse_containers, parse_json
 from remote_prof.host.facts import parse_facts
 from remote_prof.inventory import load_inventory
+from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.profile import limits
 from remote_prof.profile.folded import format_frame, parse_folded
 from remote_prof.profile.model import Frame, FrameKind, Profile
@@ -104,7 +104,7 @@ def test_limits_are_told_with_the_place(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_distinct_names_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("remote_prof.engines.bpftrace_keys.MOST_NAMES", 2)
+    monkeypatch.setattr("remote_prof.parse.bpftrace_keys.MOST_NAMES", 2)
     monkeypatch.setattr("remote_prof.profile.folder.MOST_NAMES", 2)
     with pytest.raises(ParseError, match="more than 2 different names"):
         parse_bpftrace(b"@stacks[1, a, \n f\n g\n h\n]: 1\n")

@@ -1,14 +1,14 @@
 """The key of a map entry that bpftrace printed, made a stack.
 
 What stands between ``[`` and ``]: 17``: scalar keys (pid, comm...) joined by ``, ``, and up to two
-stacks. See ``bpftrace_output`` for the forms.
+stacks. See ``remote_prof.parse.bpftrace`` for the forms.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
 
-from remote_prof.engines.bpftrace_frames import Side, is_offset, parse_frame
+from remote_prof.parse.bpftrace_frames import Side, is_offset, parse_frame
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import MOST_NAMES, within
 from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, IndexStack

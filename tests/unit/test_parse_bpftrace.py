@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_prof.engines.bpftrace_keys import Stacks
-from remote_prof.engines.bpftrace_output import parse_bpftrace
 from remote_prof.errors import ParseError
+from remote_prof.parse.bpftrace import parse_bpftrace
+from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 
 API = Frame("api-worker", FrameKind.PROCESS, pid=1234)

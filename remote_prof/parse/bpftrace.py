@@ -23,8 +23,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from remote_prof.engines.bpftrace_keys import KeyReader, Stacks
 from remote_prof.errors import ParseError
+from remote_prof.parse.bpftrace_keys import KeyReader, Stacks
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import MOST_LINES, Budget, within
 from remote_prof.profile.model import Profile
