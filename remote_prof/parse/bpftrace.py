@@ -20,7 +20,7 @@ between entries (``Map full; can't update element``: one for each lost sample).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from remote_prof.errors import ParseError
@@ -31,7 +31,7 @@ from remote_prof.profile.model import Profile
 
 MAX_DEPTH = 127  # bpftrace's default for ustack and kstack, and its maximum
 
-_OWN_MAPS = "stacks"
+_OWN_MAPS = b"stacks"
 _START_MARK = b"@@ sampling"
 _END_MARK = b"@@ end"
 _MAP_FULL = b"WARNING: Map full; can't update element"
@@ -44,6 +44,7 @@ _NAME = re.compile(rb"\w*")
 _SCALAR = re.compile(rb"(\w*):(?: (\d{1,20})\n)?")
 _CLOSING = re.compile(rb"\n, [^\n]*\]: ")
 _WEIGHT = re.compile(rb"(\d{1,20})(?:\n|\Z)")
+_USUAL_WEIGHT = re.compile(rb"\d{1,20}\n")
 _ONE_LINE = re.compile(rb"\w*\[([^\n]*)\]: (\d{1,20})\n")
 _ATTACHED = re.compile(rb"^Attach(?:ing|ed) \d+ probe", re.MULTILINE)
 _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
@@ -52,26 +53,61 @@ _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
 
 @dataclass(slots=True)
 class _Scan:
-    """What the output holds, not yet looked into: entries by map name, then by key text."""
+    """What is read so far."""
 
-    maps: dict[str, dict[bytes, int]] = field(default_factory=dict)
+    maps: _Maps
     samples: int = 0
     notes: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     recognised: bool = False
     damaged: int = 0
     tool: str = ""
-    budget: Budget = field(default_factory=Budget)
-
-    def add(self, name: bytes, key: bytes, weight: int) -> None:
-        entries = self.maps.setdefault(name.decode(), {})
-        if key not in entries:
-            self.budget.stack(key.count(b"\n"), f"map @{name[:50].decode()}")
-        entries[key] = entries.get(key, 0) + weight
 
     def complain(self, noise: bytes) -> None:
         for match in _COMPLAINT.finditer(noise):
             if len(self.notes) < _MAX_NOTES and _RLIMIT not in match[0]:
                 self.notes[match[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()] = None
+
+
+class _Maps:
+    """The stacks of the maps that count: our own together, else those of the first that has any."""
+
+    def __init__(self, reader: Callable[[Folder], KeyReader]) -> None:
+        self._own, self._first = Folder(), Folder()
+        self._own_reader, self._first_reader = reader(self._own), reader(self._first)
+        self._has_own = False
+        self._first_name: bytes | None = None
+        self._others: dict[bytes, None] = {}
+        # Keys of one line may be anything, until the map turns out to hold stacks.
+        self._waiting: dict[bytes, list[tuple[bytes, int]]] = {}
+        self._budget = Budget()
+
+    def add(self, name: bytes, key: bytes, weight: int) -> None:
+        """Add an entry of a map. Raises ParseError where it is too much."""
+        where = f"map @{name[:50].decode()}"
+        if name == self._first_name:
+            self._first.add(self._first_reader.read(key, own=False), weight, where)
+        elif name.startswith(_OWN_MAPS):
+            self._has_own = True
+            self._own.add(self._own_reader.read(key, own=True), weight, where)
+        elif b"\n" not in key:
+            self._budget.stack(0, where)
+            self._waiting.setdefault(name, []).append((key, weight))
+        elif self._first_name is None:
+            self._first_name = name
+            for earlier in (*self._waiting.pop(name, ()), (key, weight)):
+                self.add(name, *earlier)
+        elif len(self._others) < _MAX_NOTES:
+            self._others[name] = None
+
+    @property
+    def folder(self) -> Folder:
+        """The stacks that count."""
+        return self._own if self._has_own else self._first
+
+    @property
+    def left_out(self) -> Iterator[str]:
+        """The names of maps that hold stacks too."""
+        return (name[:_LONGEST_NOTE].decode() for name in ([] if self._has_own else self._others))
 
 
 def parse_bpftrace(
@@ -95,21 +131,21 @@ def parse_bpftrace(
     its error messages, and for more than ``remote_prof.profile.limits`` allows. Any bytes end in
     one of these, in linear time.
     """
-    raw = raw.replace(b"\r\n", b"\n")  # from a terminal (docker run -t)
-    scan = _scan(raw)
+    if b"\r\n" in raw:  # from a terminal (docker run -t)
+        raw = raw.replace(b"\r\n", b"\n")
+    maps = _Maps(
+        lambda folder: KeyReader(
+            folder, keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth
+        )
+    )
+    scan = _scan(raw, maps)
     if not scan.recognised:
         raise _unrecognised(raw)
-    names = _choose(scan)
-    folder = Folder()
-    reader = KeyReader(folder, keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
-    for name in names:
-        entries = scan.maps[name]
-        for key, weight in entries.items():
-            stack = reader.read(key, own=name.startswith(_OWN_MAPS))
-            folder.add(stack, weight, f"map @{name}")
+    for name in maps.left_out:
+        scan.notes[f"the map @{name} holds stacks too and is left out"] = None
     if scan.damaged:
         scan.notes[f"{scan.damaged} damaged entries were skipped"] = None
-    profile = folder.profile(
+    profile = maps.folder.profile(
         unit=unit,
         frequency_hz=frequency_hz,
         max_depth=max_depth,
@@ -132,8 +168,8 @@ def _chunks(raw: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _scan(raw: bytes) -> _Scan:
-    scan = _Scan()
+def _scan(raw: bytes, maps: _Maps) -> _Scan:
+    scan = _Scan(maps)
     within("entries", raw.count(b"\n@"), MOST_LINES, f"{len(raw)} bytes")
     chunks = _chunks(raw)
     _scan_head(scan, next(chunks))
@@ -179,12 +215,18 @@ def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
         scan.recognised = True
         # Other one-line entries (@ns[9]: 1662243) have no stack in their key.
         if not single[1] or single[1].endswith(b", "):
-            scan.add(name, single[1], int(single[2]))
+            scan.maps.add(name, single[1], int(single[2]))
         scan.complain(chunk[single.end() :])
         return
     if not _opens_stack(chunk, name):
         scan.recognised = scan.recognised or b"]: " in chunk
         scan.complain(chunk)
+        return
+    # The usual form, in two steps: there are many.
+    text, closed, number = chunk.partition(b"\n]: ")
+    if closed and _USUAL_WEIGHT.fullmatch(number):
+        scan.recognised = True
+        scan.maps.add(name, text[start:] + b"\n", int(number))
         return
     end = chunk.find(b"\n]: ", start)
     closing = end + len(b"\n")
@@ -202,7 +244,7 @@ def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
         scan.recognised = True
         return
     scan.recognised = True
-    scan.add(name, chunk[start:closing], int(weight[1]))
+    scan.maps.add(name, chunk[start:closing], int(weight[1]))
     if weight.end() < len(chunk):
         scan.complain(chunk[weight.end() :])
 
@@ -212,20 +254,7 @@ def _opens_stack(chunk: bytes, name: bytes) -> bool:
     if line.endswith((b"[", b", ")):
         return True
     # A comm may hold a line break. A line of our program that a warning quotes is no entry.
-    return name.startswith(_OWN_MAPS.encode()) and b"] = " not in line
-
-
-def _choose(scan: _Scan) -> list[str]:
-    own = [name for name in scan.maps if name.startswith(_OWN_MAPS)]
-    if own:
-        return own
-    # One-line keys that end in a comma may be anything; a map of stacks has others too.
-    with_stacks = [
-        name for name, entries in scan.maps.items() if any(b"\n" in key for key in entries)
-    ]
-    for name in with_stacks[1:_MAX_NOTES]:
-        scan.notes[f"the map @{name[:_LONGEST_NOTE]} holds stacks too and is left out"] = None
-    return with_stacks[:1]
+    return name.startswith(_OWN_MAPS) and b"] = " not in line
 
 
 def _refuse_garbage(raw: bytes) -> None:

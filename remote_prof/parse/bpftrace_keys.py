@@ -71,31 +71,40 @@ class KeyReader:
         self._lone = _Numbers(folder, lone, keep_offsets=keep_offsets)
         self._most_stacks = 2 if stacks is Stacks.BOTH else 1
         self._max_depth = max_depth
+        self._processes: dict[bytes, tuple[int, ...]] = {}
 
     def read(self, key: bytes, *, own: bool) -> IndexStack:
         """Make a stack, root first, of a key; ``own`` says that it begins with pid and comm."""
         scalars, stacks = _split_key(key, self._most_stacks)
-        root = self._numbers(_process(scalars, own=own))
+        root = self._process(scalars, own=own) if scalars else ()
         if len(stacks) > 1:
-            kernel = list(map(self._kernel.__getitem__, stacks[0]))
-            user = list(map(self._user.__getitem__, stacks[-1]))
+            kernel = [*map(self._kernel.__getitem__, stacks[0])]
+            user = [*map(self._user.__getitem__, stacks[-1])]
+            kernel.reverse()
         else:
             kernel = []
-            user = list(map(self._lone.__getitem__, stacks[0])) if stacks else []
-        if len(user) >= self._max_depth:
-            root += self._numbers([Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED)])
+            user = [*map(self._lone.__getitem__, stacks[0])] if stacks else []
         user.reverse()
-        kernel.reverse()
-        return (*root, *user, *kernel) or tuple(
-            self._numbers([Frame(NO_STACK, FrameKind.UNRESOLVED)])
-        )
+        if len(user) >= self._max_depth:
+            user.insert(0, self._number(Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED)))
+        stack = (*root, *user, *kernel)
+        return stack or (self._number(Frame(NO_STACK, FrameKind.UNRESOLVED)),)
 
-    def _numbers(self, frames: list[Frame]) -> list[int]:
-        return [self._folder.number(frame, frame.name[:100]) for frame in frames]
+    def _process(self, scalars: bytes, *, own: bool) -> tuple[int, ...]:
+        known = self._processes.get(scalars)
+        if known is None:
+            known = tuple(map(self._number, _process(scalars, own=own)))
+            self._processes[scalars] = known
+        return known
+
+    def _number(self, frame: Frame) -> int:
+        return self._folder.number(frame, frame.name[:100])
 
 
 def _split_key(key: bytes, most_stacks: int) -> tuple[bytes, list[list[bytes]]]:
     """Split a key into its scalars (joined by ``, ``) and the lines of each stack."""
+    if key.startswith(b"\n ") and b"\n, " not in key:
+        return b"", [_lines(key[1:])]  # one stack and nothing else
     parts = [part.partition(b"\n") for part in _rejoin(key).split(b"\n, ")]
     implied = most_stacks - sum(bool(newline) for _, newline, _ in parts)
     scalars: list[bytes] = []
