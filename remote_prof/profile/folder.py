@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from remote_prof.profile.limits import MOST_NAMES, Budget, within
@@ -39,3 +41,19 @@ class Folder:
         """Return the sum, without what has no weight; ``more`` are fields of a profile by name."""
         weights = {stack: weight for stack, weight in self._weights.items() if weight}
         return Profile(tuple(self._numbers), weights, **more)
+
+
+def refold(
+    profile: Profile, frames: Iterable[Frame], stacks: Iterable[tuple[IndexStack, int]]
+) -> Profile:
+    """Return a profile with other frames or other stacks of them, and else what it was.
+
+    ``frames`` are by number what the numbers in ``stacks`` mean. Those that are equal become one,
+    and stacks that thereby are equal are added up.
+    """
+    folder = Folder()
+    numbers = [folder.number(frame, frame.name[:100]) for frame in frames]
+    for stack, weight in stacks:
+        folder.add(tuple(map(numbers.__getitem__, stack)), weight, "another form of it")
+    folded = folder.profile()
+    return replace(profile, frames=folded.frames, weights=folded.weights)
