@@ -16,6 +16,7 @@ from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.run.plan import make_plan
+from tests.unit.conftest import HEAD, LOOP, STACKS
 
 if TYPE_CHECKING:
     from tests.unit.conftest import FakeEngine
@@ -257,6 +258,21 @@ def test_an_engine_that_hangs_does_not_hang_the_launcher(
     assert start(directory).wait(LONG_S) != 0
     assert stages(directory) == ["starting", "late", "deaf", "ended", "left", "done"]
     assert "left container unknown" in progress(directory)
+
+
+def test_an_engine_that_hangs_when_all_is_printed_costs_nothing(
+    directory: Path, engine: FakeEngine
+) -> None:
+    engine.behave(f"{HEAD}; {STACKS}; {LOOP}")
+    path = directory / "launcher.sh"
+    path.write_text(
+        path.read_text().replace("over=$((elapsed + 20 * 100))", "over=$((elapsed + 50))")
+    )
+    assert start(directory).wait(LONG_S) == 0
+    assert stages(directory) == ["starting", "sampling", "sampled", "done"]
+    assert progress(directory)[-1] == "done 0"
+    assert "kill" not in engine.calls
+    assert not engine.running
 
 
 def test_a_file_that_grows_too_large_is_cut(directory: Path, engine: FakeEngine) -> None:
