@@ -15,6 +15,9 @@ HOST ?= prod-3
 CONTAINER ?= api
 RUNS ?= 300
 FUZZ_S ?= 60
+# For `make bench`: a checkout of FlameGraph, and inferno's program inferno-flamegraph.
+FLAMEGRAPH ?=
+INFERNO ?=
 
 .PHONY: help demo lab lab-down test check unit lab-test faults soak fuzz bless bench build install clean
 
@@ -73,7 +76,8 @@ soak: $(READY)  ## Slow faults, then RUNS=300 runs in a row: nothing grows, noth
 bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q tests/golden tests/docs/test_faults.py --bless
 
-bench: $(READY)  ## Measure against the procedure by hand
+bench: $(READY)  ## Measure against peers: drawing, and a run against the procedure by hand
+	$(BIN)/python -m benchmarks.render $(if $(FLAMEGRAPH),--flamegraph $(FLAMEGRAPH)) $(if $(INFERNO),--inferno $(INFERNO))
 	$(SUDO) $(BIN)/python -m benchmarks.overhead
 
 build: $(READY)  ## Build the wheel and the sdist
