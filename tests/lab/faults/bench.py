@@ -75,6 +75,12 @@ class Bench:
         self.link = proxy
         return proxy
 
+    def reopen(self) -> None:
+        """Have the way to the host free again. What a dead connection held back is lost."""
+        if self.link is not None:
+            self.link.drop()
+            self.link.resume()
+
     def variables(self, **variables: object) -> None:
         """Say something of the host in the inventory."""
         self.inventory = self.tool.inventory(self.host, **variables)

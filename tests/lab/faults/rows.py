@@ -89,8 +89,7 @@ def verify(row: Row, bench: Bench, done: Done) -> None:
         assert len(whole) == len(done.parts()) == 1, f"not one error of three parts{told}"
     _see_what_was_kept(row.kept, bench, done, told)
     if row.left == AFTER_CLEAN:
-        assert bench.link is not None
-        bench.link.resume()
+        bench.reopen()
         cleaned = bench.tool("clean", done.run.path.name)
         assert cleaned.code == 0, f"{cleaned.err}{told}"
         assert "removed" in cleaned.out, f"{cleaned.out}{told}"
@@ -113,8 +112,7 @@ def _see_what_was_kept(kept: str, bench: Bench, done: Done, told: str) -> None:
     if kept == NOTHING:
         return
     if kept == AFTER_FETCH:
-        if bench.link is not None:
-            bench.link.resume()
+        bench.reopen()
         fetched = bench.tool("fetch", done.run.path.name)
         assert fetched.code == 0, f"{fetched.err}{told}"
     _see_profile(done)

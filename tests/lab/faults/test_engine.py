@@ -81,8 +81,8 @@ _HUNG = "error: …the engine does not answer: what was sampled cannot be had"
     Row(_FOR_GOOD, "deploy", _HUNG, 1, NOTHING, slow=True),
     Row(_FOR_GOOD, "start", _HUNG, 1, NOTHING, slow=True),
     Row(_FOR_GOOD, "sampling", _HUNG, 1, NOTHING, slow=True),
-    Row(_FOR_GOOD, "stop", _HUNG, 1, NOTHING, slow=True),
-    Row(_FOR_GOOD, "fetch", "the host goes on trying", 0, PROFILE, slow=True),
+    Row(_FOR_GOOD, "stop", _HUNG, 130, NOTHING, slow=True),
+    Row(_FOR_GOOD, "fetch", "cleaning the host", 0, PROFILE, slow=True),
     Row(_FOR_GOOD, "clean", "cleaning the host", 0, PROFILE, slow=True),
 )
 def test_the_engine_freezes_for_good(bench: Bench) -> Done:

@@ -154,7 +154,7 @@ def test_the_link_is_silent_for_a_while(bench: Bench) -> Done:
     Row(_DEAD, "deploy", "error: …did not come back", 4, NOTHING, slow=True),
     Row(_DEAD, "start", "error: …did not come back", 4, AFTER_FETCH, slow=True),
     Row(_DEAD, "sampling", "error: …did not come back", 4, AFTER_FETCH, slow=True),
-    Row(_DEAD, "stop", "error: …did not come back", 4, AFTER_FETCH, slow=True),
+    Row(_DEAD, "stop", "error: …did not come back", 130, AFTER_FETCH, slow=True),
     Row(_DEAD, "fetch", "error: …did not come back", 4, AFTER_FETCH, slow=True),
     Row(
         _DEAD,
