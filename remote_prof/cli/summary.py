@@ -76,12 +76,16 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
 
 def quality_text(quality: Quality) -> str:
     """Return the quality of a profile in one line."""
+    grade = f"{quality.verdict.grade}: " if quality.verdict else ""
     expected = "" if quality.expected is None else f" of {quality.expected} expected"
+    modules = ", ".join(
+        f"{module} {_percent(share)}" for module, share in quality.unresolved_by_module.items()
+    )
     return (
-        f"{quality.got}{expected} samples, {quality.lost} lost, "
-        f"{_percent(quality.unresolved_share)} unresolved, "
+        f"{grade}{quality.got}{expected} samples, {quality.lost} lost, "
+        f"{_percent(quality.unresolved_share)} unresolved{f' ({modules})' if modules else ''}, "
         f"{_percent(quality.truncated_share)} truncated, "
-        f"{_percent(quality.shallow_share)} shallow"
+        f"{_percent(quality.shallow_share)} shallow, {quality.distinct_stacks} distinct stacks"
     )
 
 

@@ -55,6 +55,23 @@ def is_kernel(frame: Frame) -> bool:
     return frame.kind is FrameKind.KERNEL
 
 
+class Grade(StrEnum):
+    """What a profile is good for."""
+
+    SOUND = "sound"  # all of it can be believed
+    ROUGH = "rough"  # the large can be believed, the small cannot
+    POOR = "poor"  # what it shows may be wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How far a profile can be trusted, why, and what would make it better (empty if nothing)."""
+
+    grade: Grade
+    reason: str
+    remedy: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """How good the data is. Shares are of the samples that were got, 0 to 1.
@@ -65,6 +82,8 @@ class Quality:
     ``truncated_share``: samples whose stack was cut at the profiler's depth limit.
     ``shallow_share``: samples with user frames, but only one or two of them (the sign of a
     program built without frame pointers).
+    ``distinct_stacks`` is their number. ``unresolved_by_module`` says of which files those nameless
+    frames are, the worst first, as shares of all samples. ``verdict`` is the sum of it all.
     """
 
     expected: int | None
@@ -73,6 +92,9 @@ class Quality:
     unresolved_share: float
     truncated_share: float
     shallow_share: float
+    distinct_stacks: int = 0
+    unresolved_by_module: Mapping[str, float] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

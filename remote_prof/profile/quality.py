@@ -3,30 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
-from remote_prof.profile.model import Frame, FrameKind, Profile, Quality, is_kernel
+from remote_prof.profile.model import (
+    UNKNOWN,
+    Frame,
+    FrameKind,
+    Grade,
+    Profile,
+    Quality,
+    Verdict,
+    is_kernel,
+)
 from remote_prof.records import Problem, Severity
 
 # A stack with at most so many user frames is shallow. Where frame pointers are missing, the leaf
 # is found by the program counter and its "caller" by chance: one frame or two. A thread of even a
 # small program has more: its start routine, a loop, and what the loop calls.
 SHALLOW_FRAMES = 2
-# Short stacks are normal for leaf system calls and tiny programs; half of all are not.
-SHALLOW_SHARE = 0.5
+
+
+class Limits(NamedTuple):
+    """From where on a figure makes a profile rough, and from where on poor."""
+
+    rough: float
+    poor: float
+
+
+# Short stacks are normal for leaf system calls and tiny programs; half of all are not. Where nearly
+# all are short, there is nothing but leaves.
+SHALLOW = Limits(0.5, 0.9)
 # Beyond this, more than one sample in five has no name where it counts, and the order of the top
-# functions cannot be relied upon. Vendor libraries without symbols give some per cent.
-UNRESOLVED_SHARE = 0.2
+# functions cannot be relied upon. Vendor libraries without symbols give some per cent. Of more than
+# half, whatever is on top may be another function.
+UNRESOLVED = Limits(0.2, 0.5)
 # Cut stacks have lost their callers, so totals near the root are too small: one per cent is
-# the rounding of a share, more is seen in the picture.
-TRUNCATED_SHARE = 0.01
-# The loss is not random: whichever stacks came first had room. Above a per cent it shows.
-LOST_SHARE = 0.01
-# A clock tick that finds the CPU busy elsewhere costs some per cent; half of all is a fault.
+# the rounding of a share, more is seen in the picture; a fifth turns the order of callers round.
+TRUNCATED = Limits(0.01, 0.2)
+# The loss is not random: whichever stacks came first had room. Above a per cent it shows; with a
+# fifth gone, a function of that share can be missing.
+LOST = Limits(0.01, 0.2)
+# A clock tick that finds the CPU busy elsewhere costs some per cent; half of all is a fault, and
+# what the target did in that half is not known.
 EXPECTED_SHARE = 0.5
 # With n samples a share of one half is uncertain by 0.98 / sqrt(n) (95 %, normal approximation
-# of the binomial distribution): 10 points at 100.
-FEW_SAMPLES = 100
+# of the binomial distribution): 10 points at 100, 22 points at 20, where no order is left.
+FEW_SAMPLES, TOO_FEW_SAMPLES = 100, 20
+# Modules that are named; the rest is small, or the binary is stripped of everything.
+_MOST_MODULES = 5
 
 _USER_KINDS = frozenset(
     {
@@ -44,40 +70,73 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
     traits = [_traits(frame) for frame in profile.frames]
     cuts = frozenset(number for number, trait in enumerate(traits) if trait.cut)
     is_user = [trait.user for trait in traits]
-    got = unresolved = truncated = shallow = 0
+    got = truncated = shallow = 0
+    nameless: dict[str, int] = {}
     for stack, weight in profile.weights.items():
         got += weight
-        if stack and traits[stack[-1]].nameless:
-            unresolved += weight
+        module = traits[stack[-1]].nameless_in if stack else None
+        if module is not None:
+            nameless[module] = nameless.get(module, 0) + weight
         if not cuts.isdisjoint(stack):
             truncated += weight
         elif 0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES:
             shallow += weight
     whole = got or 1
-    return Quality(
+    worst = sorted(nameless.items(), key=lambda item: (-item[1], item[0]))[:_MOST_MODULES]
+    quality = Quality(
         expected=expected,
         got=got,
         lost=profile.lost,
-        unresolved_share=unresolved / whole,
+        unresolved_share=sum(nameless.values()) / whole,
         truncated_share=truncated / whole,
         shallow_share=shallow / whole,
+        distinct_stacks=len(profile.weights),
+        unresolved_by_module={module: weight / whole for module, weight in worst},
     )
+    return replace(quality, verdict=_judge(profile, quality))
+
+
+def _judge(profile: Profile, quality: Quality) -> Verdict:
+    """Sum up: the worst finding is the reason."""
+    if not quality.got:
+        return Verdict(Grade.POOR, f"there are no {profile.unit}")
+    found = sorted(_findings(profile, quality), key=lambda finding: not finding.poor)
+    if not found:
+        return Verdict(Grade.SOUND, "nothing in the figures speaks against it")
+    grade = Grade.POOR if found[0].poor else Grade.ROUGH
+    return Verdict(grade, found[0].what, found[0].fix)
 
 
 class _Traits(NamedTuple):
     """What is asked of each frame."""
 
     user: bool
-    nameless: bool
+    nameless_in: str | None  # the module, where it has no name
     cut: bool
 
 
 def _traits(frame: Frame) -> _Traits:
     return _Traits(
         user=frame.kind in _USER_KINDS and not is_kernel(frame),
-        nameless=frame.kind is FrameKind.UNRESOLVED,
+        nameless_in=_module(frame) if frame.kind is FrameKind.UNRESOLVED else None,
         cut=frame.kind is FrameKind.TRUNCATED,
     )
+
+
+def _module(frame: Frame) -> str:
+    # Where no module is told, the name is that of the file, or says that nothing is known.
+    if frame.module:
+        return frame.module.rpartition("/")[2]
+    return frame.name if frame.name.startswith("[") else UNKNOWN
+
+
+class _Finding(NamedTuple):
+    """Something that makes a profile rough, or poor."""
+
+    poor: bool
+    what: str
+    fix: str
+    evidence: str = ""
 
 
 def hints(profile: Profile, quality: Quality) -> list[Problem]:
@@ -88,6 +147,15 @@ def hints(profile: Profile, quality: Quality) -> list[Problem]:
     """
     if not quality.got:
         return []
+    found = [
+        Problem(Severity.WARNING, finding.what, finding.evidence, finding.fix)
+        for finding in _findings(profile, quality)
+    ]
+    told = [Problem(Severity.WARNING, f"the profiler says: {note}") for note in profile.notes]
+    return found + told
+
+
+def _findings(profile: Profile, quality: Quality) -> Iterator[_Finding]:
     found = (
         _few(profile, quality),
         _missing(profile, quality),
@@ -96,91 +164,100 @@ def hints(profile: Profile, quality: Quality) -> list[Problem]:
         _unresolved(profile, quality),
         _truncated(profile, quality),
     )
-    told = [Problem(Severity.WARNING, f"the profiler says: {note}") for note in profile.notes]
-    return [problem for problem in found if problem is not None] + told
+    return (finding for finding in found if finding is not None)
 
 
-def _few(profile: Profile, quality: Quality) -> Problem | None:
+def _few(profile: Profile, quality: Quality) -> _Finding | None:
     # Where weights are no samples, their sum says nothing about how many were taken.
     if profile.unit != "samples" or quality.got >= FEW_SAMPLES:
         return None
     error = min(98 / math.sqrt(quality.got), 100)
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        quality.got < TOO_FEW_SAMPLES,
         f"only {quality.got} samples: shares are rough, ±{error:.0f} points at worst",
-        fix="profile for longer, at a higher frequency, or while the target is busy",
+        "profile for longer, at a higher frequency, or while the target is busy",
     )
 
 
-def _missing(profile: Profile, quality: Quality) -> Problem | None:
+def _missing(profile: Profile, quality: Quality) -> _Finding | None:
     taken = quality.got + quality.lost
     if not quality.expected or taken >= EXPECTED_SHARE * quality.expected:
         return None
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        True,
         f"{_percent(taken / quality.expected)} of the expected {profile.unit} were taken",
-        evidence=f"{taken} of {quality.expected} {profile.unit}",
-        fix="see whether the target ran all the time, and whether the host is overloaded",
+        "see whether the target ran all the time, and whether the host is overloaded",
+        f"{taken} of {quality.expected} {profile.unit}",
     )
 
 
-def _lost(profile: Profile, quality: Quality) -> Problem | None:
-    share = quality.lost / (quality.got + quality.lost)
-    if share <= LOST_SHARE:
+def _lost(profile: Profile, quality: Quality) -> _Finding | None:
+    taken = quality.got + quality.lost
+    share = quality.lost / taken
+    if share <= LOST.rough:
         return None
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        share > LOST.poor,
         f"{_percent(share)} of the {profile.unit} were lost: rare stacks are underrated",
-        evidence=f"{quality.lost} of {quality.got + quality.lost} {profile.unit}",
-        fix="profile for a shorter time or at a lower frequency, or raise the profiler's map size",
+        "profile for a shorter time or at a lower frequency, or raise the profiler's map size",
+        f"{quality.lost} of {taken} {profile.unit}",
     )
 
 
-def _shallow(quality: Quality) -> Problem | None:
-    if quality.shallow_share < SHALLOW_SHARE:
+def _shallow(quality: Quality) -> _Finding | None:
+    if quality.shallow_share < SHALLOW.rough:
         return None
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        quality.shallow_share >= SHALLOW.poor,
         f"{_percent(quality.shallow_share)} of the stacks have one or two user frames: "
         "the program, or the runtime in it, is built without frame pointers",
-        fix="use perf with DWARF unwinding or the language's own profiler, "
+        "use perf with DWARF unwinding or the language's own profiler, "
         "or rebuild with -fno-omit-frame-pointer",
     )
 
 
-def _unresolved(profile: Profile, quality: Quality) -> Problem | None:
-    if quality.unresolved_share <= UNRESOLVED_SHARE:
+def _unresolved(profile: Profile, quality: Quality) -> _Finding | None:
+    if quality.unresolved_share <= UNRESOLVED.rough:
         return None
-    nameless = kernel = 0
-    for stack, weight in profile.weights.items():
-        leaf = profile.frames[stack[-1]] if stack else None
-        if leaf is not None and leaf.kind is FrameKind.UNRESOLVED:
-            nameless += weight
-            kernel += weight if is_kernel(leaf) else 0
+    poor = quality.unresolved_share > UNRESOLVED.poor
     what = f"{_percent(quality.unresolved_share)} of the stacks end in a frame without a name"
-    if 2 * kernel > nameless:
-        return Problem(
-            Severity.WARNING,
+    where = ", ".join(
+        f"{module} {_percent(share)}" for module, share in quality.unresolved_by_module.items()
+    )
+    if 2 * _unresolved_kernel_share(profile, quality) > quality.unresolved_share:
+        return _Finding(
+            poor,
             f"{what}: kernel symbols could not be read",
-            fix="give the sidecar CAP_SYSLOG, and see kernel.kptr_restrict on the host",
+            "give the sidecar CAP_SYSLOG, and see kernel.kptr_restrict on the host",
+            where,
         )
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        poor,
         f"{what}: a stripped binary, code made at run time (JIT), or a process that has ended",
-        fix="use a build with symbols, have the runtime write a perf map, "
+        "use a build with symbols, have the runtime write a perf map, "
         "or use the language's own profiler",
+        where,
     )
 
 
-def _truncated(profile: Profile, quality: Quality) -> Problem | None:
-    if quality.truncated_share <= TRUNCATED_SHARE:
+def _unresolved_kernel_share(profile: Profile, quality: Quality) -> float:
+    kernel = 0
+    for stack, weight in profile.weights.items():
+        leaf = profile.frames[stack[-1]] if stack else None
+        if leaf is not None and leaf.kind is FrameKind.UNRESOLVED and is_kernel(leaf):
+            kernel += weight
+    return kernel / quality.got
+
+
+def _truncated(profile: Profile, quality: Quality) -> _Finding | None:
+    if quality.truncated_share <= TRUNCATED.rough:
         return None
     limit = f" of {profile.max_depth} frames" if profile.max_depth else ""
-    return Problem(
-        Severity.WARNING,
+    return _Finding(
+        quality.truncated_share > TRUNCATED.poor,
         f"{_percent(quality.truncated_share)} of the stacks were cut at the profiler's limit"
         f"{limit}: their callers are missing",
-        fix="read these stacks from the leaf, or use the language's own profiler",
+        "read these stacks from the leaf, or use the language's own profiler",
     )
 
 

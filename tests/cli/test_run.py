@@ -49,7 +49,7 @@ def test_a_run(cli: Cli, script: Script) -> None:
     assert done.code == 0
     assert "api on prod-3: 40 samples, bpftrace v0.23.2" in done.out
     assert re.search(r"100\.0 % +100\.0 % +vfs_read", done.out)
-    assert "quality: 40 of 40 expected samples, 0 lost" in done.out
+    assert "quality: poor: 40 of 40 expected samples, 0 lost" in done.out
     graph = the_run() / "hosts/prod-3/api/flamegraph.svg"
     assert f"flame graph: {graph}" in done.out
     assert graph.read_bytes().startswith(b"<?xml")
@@ -181,7 +181,7 @@ def test_what_a_host_still_holds_is_fetched(
     done = cli(*command)
     assert done.code == 0, done.err
     assert "api on prod-3: 40 samples, bpftrace v0.23.2" in done.out
-    assert "quality: 40 of 40 expected samples" in done.out
+    assert "quality: poor: 40 of 40 expected samples" in done.out
     assert (the_run() / "hosts/prod-3/api/flamegraph.svg").is_file()
     assert not list(the_run().rglob("launch.json"))
     manifest = json.loads((the_run() / "run.json").read_text())

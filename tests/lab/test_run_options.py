@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote_prof.profile.quality import SHALLOW_SHARE
+from remote_prof.profile.quality import SHALLOW
 
 from .model import LabHost
 from .tool import Done, Stock, Tool, share, working
@@ -59,7 +59,7 @@ def test_a_program_without_frame_pointers_is_recognised(
     check(done, host, stock)
     record = done.run.record
     assert (record["target"]["container"], record["target"]["pids"]) == ("nofp", [pid])
-    assert record["quality"]["shallow_share"] >= SHALLOW_SHARE
+    assert record["quality"]["shallow_share"] >= SHALLOW.rough
     assert any("without frame pointers" in text for text, _, _ in done.parts("warning")), done.err
 
 

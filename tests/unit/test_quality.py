@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from remote_prof.profile.model import Frame, FrameKind, Profile, Quality, Stack
+from remote_prof.profile.model import Frame, FrameKind, Grade, Profile, Quality, Stack, Verdict
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.records import Severity
 
@@ -12,11 +14,6 @@ KERNEL_HEX = Frame("[kernel]", FrameKind.UNRESOLVED, module="[kernel]")
 CUT = Frame("[truncated]", FrameKind.TRUNCATED)
 WRITE = Frame("vfs_write", FrameKind.KERNEL)
 DEEP: Stack = (API, Frame("start"), Frame("loop"), Frame("work"))
-
-
-def sound(**changes: float) -> Quality:
-    figures = {"unresolved_share": 0.0, "truncated_share": 0.0, "shallow_share": 0.0, **changes}
-    return Quality(expected=1000, got=1000, lost=0, **figures)
 
 
 def said(profile: Profile, expected: int | None = None) -> list[str]:
@@ -35,19 +32,27 @@ def test_shares_are_of_what_was_got() -> None:
         },
         lost=25,
     )
-    assert measure_quality(profile, 200) == Quality(
+    quality = measure_quality(profile, 200)
+    assert replace(quality, verdict=None) == Quality(
         expected=200,
         got=100,
         lost=25,
         unresolved_share=0.2,
         truncated_share=0.1,
         shallow_share=0.15,
+        distinct_stacks=6,
+        unresolved_by_module={"[unknown]": 0.2},
     )
+    assert quality.verdict is not None
+    assert quality.verdict.grade is Grade.ROUGH
+    assert quality.verdict.reason == "20 % of the samples were lost: rare stacks are underrated"
 
 
 def test_an_empty_profile_has_figures_and_no_hints() -> None:
     quality = measure_quality(Profile.of({}), 100)
-    assert quality == Quality(100, 0, 0, 0.0, 0.0, 0.0)
+    assert quality == Quality(
+        100, 0, 0, 0.0, 0.0, 0.0, verdict=Verdict(Grade.POOR, "there are no samples")
+    )
     assert hints(Profile.of({}), quality) == []
 
 
@@ -133,5 +138,54 @@ def test_tiny_shares_are_not_rounded_to_nothing() -> None:
 
 def test_thresholds_are_passed_not_reached() -> None:
     profile = Profile.of({DEEP: 1000})
-    assert hints(profile, sound(unresolved_share=0.2, truncated_share=0.01)) == []
-    assert len(hints(profile, sound(unresolved_share=0.21, truncated_share=0.011))) == 2
+    assert hints(profile, Quality(1000, 1000, 0, 0.2, 0.01, 0.0)) == []
+    assert len(hints(profile, Quality(1000, 1000, 0, 0.21, 0.011, 0.0))) == 2
+
+
+@pytest.mark.parametrize(
+    ("stacks", "lost", "expected", "grade"),
+    [
+        ({DEEP: 1000}, 0, 1000, Grade.SOUND),
+        ({DEEP: 1000}, 10, 1010, Grade.SOUND),
+        ({DEEP: 99}, 0, 99, Grade.ROUGH),
+        ({DEEP: 19}, 0, 19, Grade.POOR),
+        ({DEEP: 1000}, 0, 2001, Grade.POOR),
+        ({DEEP: 1000}, 11, None, Grade.ROUGH),
+        ({DEEP: 1000}, 251, None, Grade.POOR),
+        ({DEEP: 50, (API, Frame("f")): 50}, 0, None, Grade.ROUGH),
+        ({DEEP: 10, (API, Frame("f")): 90}, 0, None, Grade.POOR),
+        ({DEEP: 79, (*DEEP, UNKNOWN): 21}, 0, None, Grade.ROUGH),
+        ({DEEP: 49, (*DEEP, UNKNOWN): 51}, 0, None, Grade.POOR),
+        ({DEEP: 98, (API, CUT, *DEEP): 2}, 0, None, Grade.ROUGH),
+        ({DEEP: 79, (API, CUT, *DEEP): 21}, 0, None, Grade.POOR),
+    ],
+)
+def test_the_worst_figure_is_the_verdict(
+    stacks: dict[Stack, int], lost: int, expected: int | None, grade: Grade
+) -> None:
+    profile = Profile.of(stacks, lost=lost)
+    quality = measure_quality(profile, expected)
+    verdict = quality.verdict
+    assert verdict is not None
+    assert verdict.grade is grade
+    known = {problem.what: problem.fix for problem in hints(profile, quality)}
+    assert known.get(verdict.reason, "") == verdict.remedy
+    assert (verdict.reason in known) is (grade is not Grade.SOUND)
+
+
+def test_nameless_samples_are_told_by_module_the_worst_first() -> None:
+    def nameless(module: str) -> Stack:
+        return (*DEEP, Frame(f"[{module}]", FrameKind.UNRESOLVED, module=f"/usr/lib/{module}"))
+
+    profile = Profile.of(
+        {DEEP: 40, **{nameless(f"lib{n}.so"): n for n in range(1, 8)}, (*DEEP, KERNEL_HEX): 32}
+    )
+    quality = measure_quality(profile)
+    assert list(quality.unresolved_by_module.items()) == [
+        ("[kernel]", 0.32),
+        ("lib7.so", 0.07),
+        ("lib6.so", 0.06),
+        ("lib5.so", 0.05),
+        ("lib4.so", 0.04),
+    ]
+    assert quality.unresolved_share == 0.6
