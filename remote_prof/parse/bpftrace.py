@@ -28,6 +28,7 @@ from remote_prof.parse.bpftrace_keys import KeyReader, Stacks
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import MOST_LINES, Budget, within
 from remote_prof.profile.model import Profile
+from remote_prof.profile.unread import Unread
 
 MAX_DEPTH = 127  # bpftrace's default for ustack and kstack, and its maximum
 
@@ -48,30 +49,43 @@ _ONE_LINE = re.compile(rb"\w*\[([^\n]*)\]: (\d{1,20})\n")
 _ATTACHED = re.compile(rb"^Attach(?:ing|ed) \d+ probe", re.MULTILINE)
 _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
+_RECOGNISED = re.compile(
+    rb"^@\w*(?:\[(?:[^\n]*, ?)?\n|\[[^\n]*\]: |: ?\d*\n)"
+    rb"|^Attach(?:ing|ed) \d+ probe|^" + _START_MARK + rb"$",
+    re.MULTILINE,
+)
 
 
 @dataclass(slots=True)
-class _Scan:
+class Scan:
     """What the output holds, not yet looked into: entries by map name, then by key text."""
 
     maps: dict[str, dict[bytes, int]] = field(default_factory=dict)
     samples: int = 0
     notes: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     recognised: bool = False
-    damaged: int = 0
+    unread: Unread = field(default_factory=lambda: Unread("entry", "entries"))
+    lost: int = 0
     tool: str = ""
     budget: Budget = field(default_factory=Budget)
 
     def add(self, name: bytes, key: bytes, weight: int) -> None:
+        """Add up the weights of a key of a map."""
         entries = self.maps.setdefault(name.decode(), {})
         if key not in entries:
             self.budget.stack(key.count(b"\n"), f"map @{name[:50].decode()}")
         entries[key] = entries.get(key, 0) + weight
 
     def complain(self, noise: bytes) -> None:
+        """Note the warnings and errors among what is no entry."""
         for match in _COMPLAINT.finditer(noise):
             if len(self.notes) < _MAX_NOTES and _RLIMIT not in match[0]:
                 self.notes[match[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()] = None
+
+
+def recognises_bpftrace(head: bytes) -> bool:
+    """Tell whether this may be the beginning of bpftrace's text output."""
+    return _RECOGNISED.search(head.replace(b"\r\n", b"\n")) is not None
 
 
 def parse_bpftrace(
@@ -99,6 +113,24 @@ def parse_bpftrace(
     scan = _scan(raw)
     if not scan.recognised:
         raise _unrecognised(raw)
+    profile = replace(
+        fold_scan(scan, keep_offsets=keep_offsets, stacks=stacks, unit=unit, max_depth=max_depth),
+        frequency_hz=frequency_hz,
+    )
+    if not profile.weights:
+        _refuse_garbage(raw)
+    return profile
+
+
+def fold_scan(
+    scan: Scan,
+    *,
+    keep_offsets: bool = False,
+    stacks: Stacks = Stacks.BOTH,
+    unit: str = "samples",
+    max_depth: int = MAX_DEPTH,
+) -> Profile:
+    """Make stacks of the keys of the maps that hold some; see ``parse_bpftrace``."""
     names = _choose(scan)
     folder = Folder()
     reader = KeyReader(folder, keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
@@ -107,41 +139,41 @@ def parse_bpftrace(
         for key, weight in entries.items():
             stack = reader.read(key, own=name.startswith(_OWN_MAPS))
             folder.add(stack, weight, f"map @{name}")
-    if scan.damaged:
-        scan.notes[f"{scan.damaged} damaged entries were skipped"] = None
     profile = folder.profile(
         unit=unit,
-        frequency_hz=frequency_hz,
         max_depth=max_depth,
         tool=scan.tool,
-        notes=tuple(scan.notes),
+        notes=(*scan.notes, *scan.unread.notes),
     )
-    if not profile.weights:
-        _refuse_garbage(raw)
-    taken, full = scan.samples, raw.count(_MAP_FULL)
-    return replace(profile, lost=max(taken - profile.total, 0) if taken else full)
+    lost = max(scan.samples - profile.total, 0) if scan.samples else scan.lost
+    return replace(profile, lost=lost)
 
 
-def _chunks(raw: bytes) -> Iterator[bytes]:
+def _chunks(raw: bytes) -> Iterator[tuple[int, bytes]]:
     """Cut the output before each line that starts with ``@``; the first chunk has none."""
     start = 0 if raw.startswith(b"@") else raw.find(b"\n@") + 1 or len(raw)
-    yield raw[:start]
+    yield 0, raw[:start]
     while start < len(raw):
         end = raw.find(b"\n@", start) + 1 or len(raw)
-        yield raw[start + 1 : end]
+        yield start, raw[start + 1 : end]
         start = end
 
 
-def _scan(raw: bytes) -> _Scan:
-    scan = _Scan()
+def _scan(raw: bytes) -> Scan:
+    scan = Scan()
     within("entries", raw.count(b"\n@"), MOST_LINES, f"{len(raw)} bytes")
     chunks = _chunks(raw)
-    _scan_head(scan, next(chunks))
-    for chunk in chunks:
-        _scan_chunk(scan, chunk)
-    if not raw.endswith(b"\n") and scan.damaged:
-        scan.damaged -= 1
-        scan.notes["the output is cut in the middle of an entry"] = None
+    _scan_head(scan, next(chunks)[1])
+    for start, chunk in chunks:
+        if _scan_chunk(scan, chunk):
+            continue
+        scan.recognised = True
+        if start + 1 + len(chunk) == len(raw) and not raw.endswith(b"\n"):
+            scan.notes["the output is cut in the middle of an entry"] = None
+            continue
+        where = f"line {raw.count(10, 0, start) + 1}" if scan.unread.wanted else ""
+        scan.unread.tell(where, "@" + chunk[:100].partition(b"\n")[0].decode("utf-8", "replace"))
+    scan.lost = raw.count(_MAP_FULL)
     started, ended = (mark in raw for mark in (_START_MARK, _END_MARK))
     if started:
         scan.recognised = True
@@ -150,7 +182,7 @@ def _scan(raw: bytes) -> _Scan:
     return scan
 
 
-def _scan_head(scan: _Scan, head: bytes) -> None:
+def _scan_head(scan: Scan, head: bytes) -> None:
     scan.recognised = _ATTACHED.search(head) is not None
     tool = _TOOL.search(head)
     if tool:
@@ -158,21 +190,22 @@ def _scan_head(scan: _Scan, head: bytes) -> None:
     scan.complain(head)
 
 
-def _scan_chunk(scan: _Scan, chunk: bytes) -> None:
+def _scan_chunk(scan: Scan, chunk: bytes) -> bool:
+    """Take what follows an ``@``; False where it is an entry that cannot be read."""
     match = _NAME.match(chunk)
     name = match[0] if match else b""
     if chunk[len(name) : len(name) + 1] == b"[":
-        _scan_entry(scan, name, chunk)
-        return
+        return _scan_entry(scan, name, chunk)
     scalar = _SCALAR.match(chunk)
     if scalar:
         scan.recognised = True
         if scalar[1] == b"samples" and scalar[2]:
             scan.samples = max(scan.samples, int(scalar[2]))
     scan.complain(chunk)
+    return True
 
 
-def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
+def _scan_entry(scan: Scan, name: bytes, chunk: bytes) -> bool:
     start = len(name) + 1
     single = _ONE_LINE.match(chunk)
     if single:
@@ -181,30 +214,27 @@ def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
         if not single[1] or single[1].endswith(b", "):
             scan.add(name, single[1], int(single[2]))
         scan.complain(chunk[single.end() :])
-        return
+        return True
     if not _opens_stack(chunk, name):
         scan.recognised = scan.recognised or b"]: " in chunk
         scan.complain(chunk)
-        return
+        return True
     end = chunk.find(b"\n]: ", start)
     closing = end + len(b"\n")
     if end < 0:
         found = _CLOSING.search(chunk, start)
         if not found:
-            scan.damaged += 1
-            scan.recognised = True
-            return
+            return False
         closing = found.end() - len(b"]: ")
     weight = _WEIGHT.match(chunk, closing + len(b"]: "))
+    # Without its line break the number itself may be cut.
     if weight is None or not weight[0].endswith(b"\n"):
-        # Without its line break the number itself may be cut.
-        scan.damaged += 1
-        scan.recognised = True
-        return
+        return False
     scan.recognised = True
     scan.add(name, chunk[start:closing], int(weight[1]))
     if weight.end() < len(chunk):
         scan.complain(chunk[weight.end() :])
+    return True
 
 
 def _opens_stack(chunk: bytes, name: bytes) -> bool:
@@ -215,7 +245,7 @@ def _opens_stack(chunk: bytes, name: bytes) -> bool:
     return name.startswith(_OWN_MAPS.encode()) and b"] = " not in line
 
 
-def _choose(scan: _Scan) -> list[str]:
+def _choose(scan: Scan) -> list[str]:
     own = [name for name in scan.maps if name.startswith(_OWN_MAPS)]
     if own:
         return own
@@ -246,7 +276,7 @@ def _unrecognised(raw: bytes) -> ParseError:
     errors = [line for line in lines if b"ERROR" in line and _RLIMIT not in line]
     shown = (errors or lines[-1:] or [b"it is empty"])[0][:200].decode("utf-8", "replace")
     if ends.lstrip().startswith(b'{"type"'):
-        hint = "This is bpftrace's JSON output (-f json); its text output is needed."
+        hint = "This is bpftrace's JSON output (-f json): `remote-prof convert` reads it."
     else:
         hint = "See the launcher's log and bpftrace's stderr."
     return ParseError(
