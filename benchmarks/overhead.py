@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from remote_prof.run.report import convert_profiles
+from remote_prof.render import RENDERERS
+from remote_prof.run.convert import read_profiles, report_of
 from tests.lab import Lab, LabHost
 from tests.lab.control import down, up
 from tests.lab.model import HostSpec
@@ -87,9 +88,8 @@ def by_hand(way: Link, files: Path) -> None:
     _call([*way.ssh, f"cd /tmp && TARGET_PID={pid} sh run.sh"])
     result = files / "profile.txt"
     _call([*way.scp, f"{way.remote}:/tmp/profile.txt", str(result)])
-    data = convert_profiles(
-        [("profile.txt", result.read_bytes())], "svg", title="by hand", keep_offsets=False
-    )
+    profile = read_profiles([("profile.txt", result.read_bytes())])
+    data = RENDERERS["svg"].render(report_of(profile, [], title="by hand"))
     (files / "flamegraph.svg").write_bytes(data)
 
 

@@ -11,6 +11,7 @@ import typer
 from remote_prof import console
 from remote_prof.cli import options
 from remote_prof.errors import UsageError
+from remote_prof.records import Problem, Severity
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -21,7 +22,10 @@ $ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n |
 
 $ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
-Reads what bpftrace printed (maps whose keys are stacks) and folded stacks; several inputs are \
+$ perf script | remote-prof convert - -o flamegraph.svg
+
+Reads what bpftrace printed (text and JSON), perf script, folded stacks, py-spy's and austin's, \
+and speedscope's JSON, also compressed by gzip; the content tells which it is. Several inputs are \
 added up.
 """
 
@@ -30,7 +34,20 @@ def convert(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files; - is standard input.")
     ],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="folded, svg or speedscope.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="folded, svg or speedscope; else the ending of the output tells.",
+        ),
+    ] = "",
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="FORMAT", help="What the inputs are, instead of looking at them."
+        ),
+    ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",
@@ -38,13 +55,18 @@ def convert(
     offsets: options.Offsets = False,
 ) -> None:
     """Turn a profile into another format, without a host."""
+    from remote_prof.parse import check_reader
+    from remote_prof.render import RENDERERS
+    from remote_prof.run.convert import format_of, read_profiles, report_of
     from remote_prof.run.directory import write_atomically
-    from remote_prof.run.report import check_formats, convert_profiles
+    from remote_prof.run.report import check_formats
 
-    (name,) = check_formats([to])
-    data = convert_profiles(
-        [(source, _read(source)) for source in inputs], name, title=title, keep_offsets=offsets
-    )
+    (name,) = check_formats([to or format_of(output)])
+    sources = ((source, _read(source)) for source in inputs)
+    profile = read_profiles(sources, reader=check_reader(from_), keep_offsets=offsets)
+    for note in profile.notes:
+        console.problem(Problem(Severity.WARNING, note))
+    data = RENDERERS[name].render(report_of(profile, inputs, title=title))
     if output == "-":
         console.write_bytes(data)
         return

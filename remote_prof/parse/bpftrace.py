@@ -20,18 +20,16 @@ between entries (``Map full; can't update element``: one for each lost sample).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from remote_prof.errors import ParseError
-from remote_prof.parse.bpftrace_keys import KeyReader, Stacks
-from remote_prof.profile.folder import Folder
-from remote_prof.profile.limits import MOST_LINES, Budget, within
+from remote_prof.parse.bpftrace_keys import Stacks
+from remote_prof.parse.bpftrace_maps import MAX_DEPTH, OWN_MAPS, Maps
+from remote_prof.profile.limits import MOST_LINES, within
 from remote_prof.profile.model import Profile
+from remote_prof.profile.unread import Unread
 
-MAX_DEPTH = 127  # bpftrace's default for ustack and kstack, and its maximum
-
-_OWN_MAPS = b"stacks"
 _START_MARK = b"@@ sampling"
 _END_MARK = b"@@ end"
 _MAP_FULL = b"WARNING: Map full; can't update element"
@@ -49,65 +47,35 @@ _ONE_LINE = re.compile(rb"\w*\[([^\n]*)\]: (\d{1,20})\n")
 _ATTACHED = re.compile(rb"^Attach(?:ing|ed) \d+ probe", re.MULTILINE)
 _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
+_RECOGNISED = re.compile(
+    rb"^@\w*(?:\[(?:[^\n]*, ?)?\n|\[[^\n]*\]: |: ?\d*\n)"
+    rb"|^Attach(?:ing|ed) \d+ probe|^" + _START_MARK + rb"$",
+    re.MULTILINE,
+)
 
 
 @dataclass(slots=True)
-class _Scan:
-    """What is read so far."""
+class Scan:
+    """What the output holds: ``maps`` the stacks, the rest what stands beside them."""
 
-    maps: _Maps
+    maps: Maps
     samples: int = 0
     notes: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     recognised: bool = False
-    damaged: int = 0
+    unread: Unread = field(default_factory=lambda: Unread("entry", "entries"))
+    lost: int = 0
     tool: str = ""
 
     def complain(self, noise: bytes) -> None:
+        """Note the warnings and errors among what is no entry."""
         for match in _COMPLAINT.finditer(noise):
             if len(self.notes) < _MAX_NOTES and _RLIMIT not in match[0]:
                 self.notes[match[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()] = None
 
 
-class _Maps:
-    """The stacks of the maps that count: our own together, else those of the first that has any."""
-
-    def __init__(self, reader: Callable[[Folder], KeyReader]) -> None:
-        self._own, self._first = Folder(), Folder()
-        self._own_reader, self._first_reader = reader(self._own), reader(self._first)
-        self._has_own = False
-        self._first_name: bytes | None = None
-        self._others: dict[bytes, None] = {}
-        # Keys of one line may be anything, until the map turns out to hold stacks.
-        self._waiting: dict[bytes, list[tuple[bytes, int]]] = {}
-        self._budget = Budget()
-
-    def add(self, name: bytes, key: bytes, weight: int) -> None:
-        """Add an entry of a map. Raises ParseError where it is too much."""
-        where = f"map @{name[:50].decode()}"
-        if name == self._first_name:
-            self._first.add(self._first_reader.read(key, own=False), weight, where)
-        elif name.startswith(_OWN_MAPS):
-            self._has_own = True
-            self._own.add(self._own_reader.read(key, own=True), weight, where)
-        elif b"\n" not in key:
-            self._budget.stack(0, where)
-            self._waiting.setdefault(name, []).append((key, weight))
-        elif self._first_name is None:
-            self._first_name = name
-            for earlier in (*self._waiting.pop(name, ()), (key, weight)):
-                self.add(name, *earlier)
-        elif len(self._others) < _MAX_NOTES:
-            self._others[name] = None
-
-    @property
-    def folder(self) -> Folder:
-        """The stacks that count."""
-        return self._own if self._has_own else self._first
-
-    @property
-    def left_out(self) -> Iterator[str]:
-        """The names of maps that hold stacks too."""
-        return (name[:_LONGEST_NOTE].decode() for name in ([] if self._has_own else self._others))
+def recognises_bpftrace(head: bytes) -> bool:
+    """Tell whether this may be the beginning of bpftrace's text output."""
+    return _RECOGNISED.search(head.replace(b"\r\n", b"\n")) is not None
 
 
 def parse_bpftrace(
@@ -133,51 +101,54 @@ def parse_bpftrace(
     """
     if b"\r\n" in raw:  # from a terminal (docker run -t)
         raw = raw.replace(b"\r\n", b"\n")
-    maps = _Maps(
-        lambda folder: KeyReader(
-            folder, keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth
-        )
-    )
+    maps = Maps(keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
     scan = _scan(raw, maps)
     if not scan.recognised:
         raise _unrecognised(raw)
-    for name in maps.left_out:
-        scan.notes[f"the map @{name} holds stacks too and is left out"] = None
-    if scan.damaged:
-        scan.notes[f"{scan.damaged} damaged entries were skipped"] = None
-    profile = maps.folder.profile(
-        unit=unit,
-        frequency_hz=frequency_hz,
-        max_depth=max_depth,
-        tool=scan.tool,
-        notes=tuple(scan.notes),
-    )
+    profile = replace(fold_scan(scan), unit=unit, frequency_hz=frequency_hz)
     if not profile.weights:
         _refuse_garbage(raw)
-    taken, full = scan.samples, raw.count(_MAP_FULL)
-    return replace(profile, lost=max(taken - profile.total, 0) if taken else full)
+    return profile
 
 
-def _chunks(raw: bytes) -> Iterator[bytes]:
+def fold_scan(scan: Scan) -> Profile:
+    """Return the stacks of the maps that count, with all that is told beside them."""
+    for name in scan.maps.left_out:
+        scan.notes[f"the map @{name} holds stacks too and is left out"] = None
+    profile = scan.maps.folder.profile(
+        max_depth=scan.maps.max_depth,
+        tool=scan.tool,
+        notes=(*scan.notes, *scan.unread.notes),
+    )
+    lost = max(scan.samples - profile.total, 0) if scan.samples else scan.lost
+    return replace(profile, lost=lost)
+
+
+def _chunks(raw: bytes) -> Iterator[tuple[int, bytes]]:
     """Cut the output before each line that starts with ``@``; the first chunk has none."""
     start = 0 if raw.startswith(b"@") else raw.find(b"\n@") + 1 or len(raw)
-    yield raw[:start]
+    yield 0, raw[:start]
     while start < len(raw):
         end = raw.find(b"\n@", start) + 1 or len(raw)
-        yield raw[start + 1 : end]
+        yield start, raw[start + 1 : end]
         start = end
 
 
-def _scan(raw: bytes, maps: _Maps) -> _Scan:
-    scan = _Scan(maps)
+def _scan(raw: bytes, maps: Maps) -> Scan:
+    scan = Scan(maps)
     within("entries", raw.count(b"\n@"), MOST_LINES, f"{len(raw)} bytes")
     chunks = _chunks(raw)
-    _scan_head(scan, next(chunks))
-    for chunk in chunks:
-        _scan_chunk(scan, chunk)
-    if not raw.endswith(b"\n") and scan.damaged:
-        scan.damaged -= 1
-        scan.notes["the output is cut in the middle of an entry"] = None
+    _scan_head(scan, next(chunks)[1])
+    for start, chunk in chunks:
+        if _scan_chunk(scan, chunk):
+            continue
+        scan.recognised = True
+        if start + 1 + len(chunk) == len(raw) and not raw.endswith(b"\n"):
+            scan.notes["the output is cut in the middle of an entry"] = None
+            continue
+        where = f"line {raw.count(10, 0, start) + 1}" if scan.unread.wanted else ""
+        scan.unread.tell(where, "@" + chunk[:100].partition(b"\n")[0].decode("utf-8", "replace"))
+    scan.lost = raw.count(_MAP_FULL)
     started, ended = (mark in raw for mark in (_START_MARK, _END_MARK))
     if started:
         scan.recognised = True
@@ -186,7 +157,7 @@ def _scan(raw: bytes, maps: _Maps) -> _Scan:
     return scan
 
 
-def _scan_head(scan: _Scan, head: bytes) -> None:
+def _scan_head(scan: Scan, head: bytes) -> None:
     scan.recognised = _ATTACHED.search(head) is not None
     tool = _TOOL.search(head)
     if tool:
@@ -194,21 +165,22 @@ def _scan_head(scan: _Scan, head: bytes) -> None:
     scan.complain(head)
 
 
-def _scan_chunk(scan: _Scan, chunk: bytes) -> None:
+def _scan_chunk(scan: Scan, chunk: bytes) -> bool:
+    """Take what follows an ``@``; False where it is an entry that cannot be read."""
     match = _NAME.match(chunk)
     name = match[0] if match else b""
     if chunk[len(name) : len(name) + 1] == b"[":
-        _scan_entry(scan, name, chunk)
-        return
+        return _scan_entry(scan, name, chunk)
     scalar = _SCALAR.match(chunk)
     if scalar:
         scan.recognised = True
         if scalar[1] == b"samples" and scalar[2]:
             scan.samples = max(scan.samples, int(scalar[2]))
     scan.complain(chunk)
+    return True
 
 
-def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
+def _scan_entry(scan: Scan, name: bytes, chunk: bytes) -> bool:
     start = len(name) + 1
     single = _ONE_LINE.match(chunk)
     if single:
@@ -217,36 +189,33 @@ def _scan_entry(scan: _Scan, name: bytes, chunk: bytes) -> None:
         if not single[1] or single[1].endswith(b", "):
             scan.maps.add(name, single[1], int(single[2]))
         scan.complain(chunk[single.end() :])
-        return
+        return True
     if not _opens_stack(chunk, name):
         scan.recognised = scan.recognised or b"]: " in chunk
         scan.complain(chunk)
-        return
+        return True
     # The usual form, in two steps: there are many.
     text, closed, number = chunk.partition(b"\n]: ")
     if closed and _USUAL_WEIGHT.fullmatch(number):
         scan.recognised = True
         scan.maps.add(name, text[start:] + b"\n", int(number))
-        return
+        return True
     end = chunk.find(b"\n]: ", start)
     closing = end + len(b"\n")
     if end < 0:
         found = _CLOSING.search(chunk, start)
         if not found:
-            scan.damaged += 1
-            scan.recognised = True
-            return
+            return False
         closing = found.end() - len(b"]: ")
     weight = _WEIGHT.match(chunk, closing + len(b"]: "))
+    # Without its line break the number itself may be cut.
     if weight is None or not weight[0].endswith(b"\n"):
-        # Without its line break the number itself may be cut.
-        scan.damaged += 1
-        scan.recognised = True
-        return
+        return False
     scan.recognised = True
     scan.maps.add(name, chunk[start:closing], int(weight[1]))
     if weight.end() < len(chunk):
         scan.complain(chunk[weight.end() :])
+    return True
 
 
 def _opens_stack(chunk: bytes, name: bytes) -> bool:
@@ -254,7 +223,7 @@ def _opens_stack(chunk: bytes, name: bytes) -> bool:
     if line.endswith((b"[", b", ")):
         return True
     # A comm may hold a line break. A line of our program that a warning quotes is no entry.
-    return name.startswith(_OWN_MAPS) and b"] = " not in line
+    return name.startswith(OWN_MAPS) and b"] = " not in line
 
 
 def _refuse_garbage(raw: bytes) -> None:
@@ -275,7 +244,7 @@ def _unrecognised(raw: bytes) -> ParseError:
     errors = [line for line in lines if b"ERROR" in line and _RLIMIT not in line]
     shown = (errors or lines[-1:] or [b"it is empty"])[0][:200].decode("utf-8", "replace")
     if ends.lstrip().startswith(b'{"type"'):
-        hint = "This is bpftrace's JSON output (-f json); its text output is needed."
+        hint = "This is bpftrace's JSON output (-f json): `remote-prof convert` reads it."
     else:
         hint = "See the launcher's log and bpftrace's stderr."
     return ParseError(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from remote_prof.parse.symbols import is_kernel_address, nameless, user_kind
 from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind
 
 
@@ -26,33 +27,6 @@ class Side(Enum):
 _ADDRESS = re.compile(r"(?:0x)?[0-9a-f]+")
 _PREFIXED_ADDRESS = re.compile(r"0x[0-9a-f]+|0")  # a null pointer is printed without prefix
 _MODULE = re.compile(r"\+\d+ \(")
-# The upper half of a 64-bit address space is the kernel's (x86-64: ffff8..., arm64: ffff0...).
-_KERNEL_ADDRESS = re.compile(r"ffff[0-9a-f]{12}")
-
-_JIT_PREFIXES = (
-    # V8 with --perf-basic-prof
-    "JS:",
-    "LazyCompile:",
-    "Function:",
-    "Eval:",
-    "Script:",
-    "RegExp:",
-    "Builtin:",
-    "BytecodeHandler:",
-    "Stub:",
-    # CPython's perf trampoline (python -X perf)
-    "py::",
-    # HotSpot (jcmd Compiler.perfmap)
-    "StubRoutines (",
-)
-_JIT_NAMES = re.compile(
-    r"L[\w/$]+;::.*"  # perf-map-agent: Lcom/app/Handler;::run
-    r"|[\w.$\[\]]+ [\w.$]+\.[\w$<>]+\([\w.$\[\], ]*\)"  # HotSpot: double App.handle(int)
-    r"|.*\[(?:PreJIT|Tier0|Optimized\w*|QuickJitted|Instrumented\w*)\]"  # .NET's perf map
-)
-# V8 marks functions that its interpreter runs with ~; HotSpot has one name for all of them.
-_INTERPRETED = re.compile(r"(?:JS|LazyCompile|Function|Eval|Script):~.*|Interpreter")
-_LONGEST_JIT_NAME = 4096
 
 
 def parse_frame(line: bytes, side: Side, *, keep_offsets: bool = False) -> Frame:
@@ -67,8 +41,8 @@ def parse_frame(line: bytes, side: Side, *, keep_offsets: bool = False) -> Frame
     bare = _bare_address(text, symbol)
     if bare is not None or name in ("", UNKNOWN):
         return _nameless(bare or address, module, side, keep_offsets=keep_offsets)
-    kernel = side is Side.KERNEL or (side is Side.EITHER and _is_kernel_address(address))
-    kind = FrameKind.KERNEL if kernel else _user_kind(name)
+    kernel = side is Side.KERNEL or (side is Side.EITHER and is_kernel_address(address))
+    kind = FrameKind.KERNEL if kernel else user_kind(name)
     return Frame(name, kind, module, offset if keep_offsets else None)
 
 
@@ -111,29 +85,7 @@ def _bare_address(text: str, symbol: str) -> str | None:
     return symbol.removeprefix("0x") if pattern.fullmatch(symbol) else None
 
 
-def _is_kernel_address(address: str) -> bool:
-    return _KERNEL_ADDRESS.fullmatch(address) is not None
-
-
 def _nameless(address: str, module: str | None, side: Side, *, keep_offsets: bool) -> Frame:
-    if side is Side.KERNEL or (side is Side.EITHER and _is_kernel_address(address)):
+    if side is Side.KERNEL or (side is Side.EITHER and is_kernel_address(address)):
         module = UNKNOWN_KERNEL
-    if keep_offsets and address:
-        name = f"0x{address}"
-    elif module is None:
-        name = UNKNOWN
-    elif module == UNKNOWN_KERNEL:
-        name = UNKNOWN_KERNEL
-    else:
-        name = f"[{module.rpartition('/')[2]}]"
-    return Frame(name, FrameKind.UNRESOLVED, module)
-
-
-def _user_kind(name: str) -> FrameKind:
-    if len(name) > _LONGEST_JIT_NAME:
-        return FrameKind.USER
-    if _INTERPRETED.fullmatch(name):
-        return FrameKind.INTERPRETED
-    if name.startswith(_JIT_PREFIXES) or _JIT_NAMES.fullmatch(name):
-        return FrameKind.JIT
-    return FrameKind.USER
+    return nameless(address, module, keep_offsets=keep_offsets)

@@ -12,11 +12,12 @@ and takes the rest for USER.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
-from remote_prof.errors import ParseError
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, within
 from remote_prof.profile.model import TRUNCATED_CALLERS, UNKNOWN, Frame, FrameKind, Profile
+from remote_prof.profile.unread import Unread
 
 ANNOTATIONS = {
     FrameKind.KERNEL: "_[k]",
@@ -29,45 +30,67 @@ _NAMELESS = re.compile(r"0x[0-9a-f]+|\[.*\]")
 _UNWRITABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_LINE = re.compile(rb".*\S \d{1,20}")
 _MAX_DIGITS = 20  # 2**64 has 20; longer numbers are no weights, and slow to convert
-_EVIDENCE_CHARS = 120
+_FORM = "A line is 'root;caller;leaf 42': frames, a space, and a whole number."
 
 
-def parse_folded(data: bytes | str, *, unit: str = "samples") -> Profile:
+def recognises_folded(head: bytes) -> bool:
+    """Tell whether these may be folded stacks, or comments alone.
+
+    Most of the lines have to be stacks; all, where none of them has a caller.
+    """
+    lines = [line for line in head.splitlines() if line.strip() and not line.startswith(b"#")]
+    if len(lines) > 1 and not head.endswith(b"\n"):
+        lines.pop()  # it may be cut
+    stacks = sum(_LINE.fullmatch(line.rstrip()) is not None for line in lines)
+    return stacks == len(lines) or (2 * stacks >= len(lines) and b";" in head)
+
+
+def parse_folded(
+    data: bytes | str, *, unit: str = "samples", read_name: Callable[[str], Frame] | None = None
+) -> Profile:
     """Parse folded stacks; equal stacks are summed.
 
-    ``unit`` says what the weights are. Empty lines and comments (``#`` first and no weight at the
-    end) are skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is
-    not valid becomes U+FFFD. Raises ``ParseError`` with the line number for anything else, and for
-    more than ``remote_prof.profile.limits`` allows.
+    ``unit`` says what the weights are, ``read_name`` makes a frame of a name (``parse_frame``
+    where it is not given). Empty lines and comments (``#`` first and no weight at the end) are
+    skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
+    becomes U+FFFD. What is no stack is skipped, and ``notes`` say so with the line number. Raises
+    ``ParseError`` where no line is a stack, unless there is nothing but empty lines and comments,
+    and for more than ``remote_prof.profile.limits`` allows.
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     within("lines", text.count("\n"), MOST_LINES, f"{len(text)} characters")
     folder = Folder()
-    frames = _Numbers(folder)
+    frames = _Numbers(folder, read_name or parse_frame)
+    unread = Unread()
+    stacks = 0
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         names, _, weight = line.rpartition(" ")
         if not _is_weight(weight) or not names:
-            if not line.strip() or line.startswith("#"):
-                continue
-            raise _malformed(number, line)
+            if line.strip() and not line.startswith("#"):
+                unread.tell(f"line {number}", line)
+            continue
         where = f"line {number}"
         parts = names.split(";")
         within("frames in one stack", len(parts), LONGEST_STACK, where)
-        stack = tuple(map(frames.__getitem__, parts))
-        folder.add(stack, int(weight), where)
-    return folder.profile(unit=unit)
+        folder.add(tuple(map(frames.__getitem__, parts)), int(weight), where)
+        stacks += 1
+    if unread.count and not stacks:
+        raise unread.error("there is no folded stack in it", _FORM)
+    return folder.profile(unit=unit, notes=unread.notes)
 
 
 class _Numbers(dict[str, int]):
     """Numbers of frames by what stands for them: each distinct name is read once."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, read_name: Callable[[str], Frame]) -> None:
         super().__init__()
         self._folder = folder
+        self._read_name = read_name
 
     def __missing__(self, name: str) -> int:
-        number = self[name] = self._folder.number(parse_frame(name), repr(name[:100]))
+        number = self[name] = self._folder.number(self._read_name(name), repr(name[:100]))
         return number
 
 
@@ -91,12 +114,3 @@ def format_frame(name: str, kind: FrameKind) -> str:
 
 def _is_weight(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
-
-
-def _malformed(number: int, line: str) -> ParseError:
-    shown = line if len(line) <= _EVIDENCE_CHARS else line[:_EVIDENCE_CHARS] + "..."
-    return ParseError(
-        f"line {number} is no folded stack",
-        evidence=f"line {number}: {shown!r}",
-        hint="A line is 'root;caller;leaf 42': frames, a space, and a whole number.",
-    )

@@ -14,6 +14,7 @@ MOST_STACKS = 1_000_000  # distinct ones
 MOST_NAMES = 1_000_000  # distinct ones
 MOST_FRAMES = 20_000_000  # of all distinct stacks together
 LONGEST_STACK = 10_000  # frames
+MOST_UNPACKED_BYTES = 1 << 30  # of a file that is compressed
 
 
 class Budget:

@@ -54,18 +54,20 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     """Add profiles up, one after the other: none is kept.
 
     Frequency and depth limit stay only where all agree; notes are united.
-    Raises ``ValueError`` where units differ (samples and microseconds do not add up).
+    Raises ``ValueError`` where units differ (samples and microseconds do not add up); a profile
+    without stacks fits any.
     """
     folder = Folder()
-    first: Profile | None = None
+    unit: str | None = None
     frequencies, depths = set(), set()
     tools: dict[str, None] = {}
     notes: dict[str, None] = {}
     lost = 0
     for part in profiles:
-        first = first or part
-        if part.unit != first.unit:
-            raise ValueError(f"profiles of different units: {first.unit}, {part.unit}")
+        if part.weights:
+            unit = unit or part.unit
+            if part.unit != unit:
+                raise ValueError(f"profiles of different units: {unit}, {part.unit}")
         numbers = [folder.number(frame, frame.name[:100]) for frame in part.frames]
         for stack, weight in part.weights.items():
             folder.add(tuple(map(numbers.__getitem__, stack)), weight, "the sum")
@@ -75,7 +77,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         notes |= dict.fromkeys(part.notes)
         lost += part.lost
     return folder.profile(
-        unit=first.unit if first else "samples",
+        unit=unit or "samples",
         frequency_hz=_agreed(frequencies),
         max_depth=_agreed(depths),
         lost=lost,

@@ -1,29 +1,21 @@
-"""From a raw profile to files and a summary: what ``run``, ``report`` and ``convert`` share."""
+"""From a raw profile to files and a summary: what ``run`` and ``report`` share."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from remote_prof.engines import ENGINES, Engine, ProfileRequest
-from remote_prof.errors import NoSamplesError, ParseError, UsageError
-from remote_prof.parse.bpftrace import parse_bpftrace
-from remote_prof.profile.folded import parse_folded
+from remote_prof.errors import UsageError
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
-from remote_prof.profile.summary import merge
 from remote_prof.records import Problem
 from remote_prof.render import RENDERERS, Report
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
 RAW_PROFILE = "profile.txt"
-# What `docker compose up` puts before each line of a container's output; v2 clears the line before
-# it, also where it writes to a file, and both give it a colour on a terminal.
-_ESCAPES = rb"(?:\x1b\[[0-9;]*[A-Za-z])*"
-_COMPOSE_PREFIX = re.compile(rb"^" + _ESCAPES + rb"[\w.-]+ *\|" + _ESCAPES + rb" ?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,46 +152,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
-
-
-def convert_profiles(
-    sources: Iterable[tuple[str, bytes]], to: str, *, title: str, keep_offsets: bool
-) -> bytes:
-    """Parse named texts, add them up, and render the sum. Pure.
-
-    Each is what bpftrace printed or folded stacks. Raises ParseError, naming the source.
-    """
-    named = list(sources)
-    profiles = [_parse_any(name, data, keep_offsets=keep_offsets) for name, data in named]
-    profile = profiles[0] if len(profiles) == 1 else merge(profiles)
-    if not profile.weights:
-        raise NoSamplesError(
-            f"there are no samples in {', '.join(name for name, _ in named)}",
-            evidence=f"{sum(len(data) for _, data in named)} bytes were read",
-            hint="was the target busy while it was sampled?",
-        )
-    report = Report(
-        profile=profile,
-        quality=measure_quality(profile),
-        title=title or ", ".join(Path(name).name for name, _ in named if name != "-"),
-        subtitle=f"{profile.total} {profile.unit}",
-    )
-    return RENDERERS[to].render(report)
-
-
-def _parse_any(name: str, data: bytes, *, keep_offsets: bool) -> Profile:
-    looks_folded = not any(mark in data for mark in (b"@", b"Attach"))
-    try:
-        if looks_folded:
-            return parse_folded(data)
-        try:
-            return parse_bpftrace(_COMPOSE_PREFIX.sub(b"", data), keep_offsets=keep_offsets)
-        except ParseError:
-            # Names in folded stacks can hold an @.
-            return parse_folded(data)
-    except ParseError as error:
-        raise ParseError(
-            f"{name}: neither bpftrace's output nor folded stacks",
-            evidence=error.what,
-            hint="see remote-prof convert --help for what is read",
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -245,12 +246,52 @@ def test_convert_reads_stdin(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli("convert", "-", "--to", "folded").out == "svc;main;work 40\n"
 
 
+def test_convert_takes_the_format_from_the_ending_of_the_output(cli: Cli) -> None:
+    Path("a.folded").write_text("a;b 1\n")
+    for output, beginning in (("x.svg", "<?xml"), ("x.json", "{"), ("x.folded", "a;b 1")):
+        assert cli("convert", "a.folded", "-o", output).code == 0
+        assert Path(output).read_text().startswith(beginning)
+    assert cli("convert", "a.folded", "--to", "folded", "-o", "y.svg").code == 0
+    assert Path("y.svg").read_text() == "a;b 1\n"
+
+
+def test_convert_adds_up_inputs_of_different_formats(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perf = b"svc 1  1.000000: cycles: \n\t    1 main (/x)\n\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(gzip.compress(perf))))
+    Path("profile.txt").write_bytes(RAW)
+    Path("a.folded").write_text("svc;main;work 2\nsvc;main 1\n")
+    done = cli("convert", "profile.txt", "a.folded", "-", "--to", "folded")
+    assert (done.code, done.out) == (0, "svc;main 2\nsvc;main;work 42\n")
+    assert done.err == ""
+
+
+def test_convert_tells_what_it_could_not_read(cli: Cli) -> None:
+    Path("a.folded").write_text("a;b 1\nhello\x1b[2J\na;c 2\n")
+    done = cli("convert", "a.folded", "--to", "folded")
+    assert (done.code, done.out) == (0, "a;b 1\na;c 2\n")
+    assert "warning: a.folded: 1 line could not be read: line 2: 'hello\\x1b[2J'" in done.err
+
+
+def test_convert_reads_what_it_is_told_to(cli: Cli) -> None:
+    Path("x").write_text("P1;T0:8;a.py:f:1 10\n")
+    assert cli("convert", "x", "--to", "folded").out == "process 1;thread 8;f 10\n"
+    done = cli("convert", "x", "--to", "folded", "--from", "folded")
+    assert done.out == "P1;T0:8;a.py:f:1 10\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "what"),
     [
         (["nonesuch", "--to", "svg"], 5, "nonesuch cannot be read"),
         (["a", "--to", "png"], 5, "no format 'png'"),
-        (["a", "--to", "svg"], 1, "a: neither bpftrace's output nor folded stacks"),
+        (["a", "--to", "svg"], 1, "a: this is none of the formats that are read"),
+        (["good", "--to", "svg", "--from", "perv"], 5, "no input format 'perv'"),
+        (["good", "--to", "svg", "--from", "perf"], 1, "good: there is no sample of perf script"),
+        (["good"], 5, "the output format is missing"),
+        (["good", "-o", "a.png"], 5, "the output format is missing"),
+        (["good", "other", "--to", "svg"], 5, "good and other cannot be added up"),
         (["empty", "--to", "svg"], 3, "there are no samples in empty"),
         (["good", "--to", "svg", "-o", "no/where"], 5, "no/where cannot be written"),
         ([], 5, "Missing"),
@@ -260,6 +301,7 @@ def test_convert_refuses(cli: Cli, arguments: list[str], code: int, what: str) -
     Path("a").write_text("hello\n")
     Path("empty").touch()
     Path("good").write_text("a 1\n")
+    Path("other").write_text("# mode: wall\nP1;T0:8;a.py:f:1 10\n")
     done = cli("convert", *arguments)
     assert (done.code, done.out) == (code, "")
     assert what in done.err

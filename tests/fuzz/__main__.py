@@ -12,7 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("bpftrace", "convert", "facts", "follow", "manifest", "inventory")
+NAMES = (
+    *("bpftrace", "bpftrace_json", "perf", "pyspy", "austin", "speedscope", "convert"),
+    *("facts", "follow", "manifest", "inventory"),
+)
 _RSS_LIMIT_MB = 2048
 _TIMEOUT_S = 5
 _STATE = re.compile(r"#(\d+)\s.*cov: (\d+) ft: (\d+)")

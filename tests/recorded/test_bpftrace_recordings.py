@@ -15,7 +15,7 @@ from remote_prof.render import Report
 from remote_prof.render.folded import render_folded
 
 DATA = Path(__file__).parent / "data"
-NOT_PARSED = {"bpftrace-0.17-badpid", "bpftrace-0.23-badpid", "bpftrace-0.23-json"}
+NOT_PARSED = {"bpftrace-0.17-badpid", "bpftrace-0.23-badpid"}
 WITHOUT_STACKS = {
     "bpftrace-0.17-nosamples",
     "bpftrace-0.23-nosamples",
@@ -68,7 +68,7 @@ def test_output_without_stacks_is_an_empty_profile(name: str) -> None:
     assert parse(name).stacks == {}
 
 
-@pytest.mark.parametrize("name", sorted(NOT_PARSED))
+@pytest.mark.parametrize("name", [*sorted(NOT_PARSED), "bpftrace-json/bpftrace-0.23"])
 def test_errors_and_json_are_refused_with_their_words(name: str) -> None:
     with pytest.raises(ParseError) as caught:
         parse(name)

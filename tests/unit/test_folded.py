@@ -66,14 +66,28 @@ def test_edges_of_the_format(text: str, stacks: dict[Stack, int]) -> None:
     assert parse_folded(text).stacks == stacks
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["main;f", "main;f ", "main;f x", "main;f 1.5", "main;f -1", " 3", "7", "f ٣", "f " + "9" * 30],
-)
-def test_a_malformed_line_is_named_by_its_number(line: str) -> None:
-    with pytest.raises(ParseError) as caught:
-        parse_folded(f"a;b 1\n\n{line}\n")
-    assert "line 3" in caught.value.what
+MALFORMED = ["main;f", "main;f ", "main;f x", "main;f 1.5", "main;f -1", " 3", "7", "f ٣"]
+
+
+@pytest.mark.parametrize("line", [*MALFORMED, "f " + "9" * 30])
+def test_a_malformed_line_is_told_by_its_number_and_the_rest_is_read(line: str) -> None:
+    profile = parse_folded(f"a;b 1\n\n{line}\na;b 2\n")
+    assert profile.stacks == {frames("a", "b"): 3}
+    assert profile.notes == (f"1 line could not be read: line 3: {line!r}",)
+
+
+def test_of_many_malformed_lines_the_first_are_told() -> None:
+    profile = parse_folded("a 1\n" + "x\n" * 1000)
+    assert profile.notes == (
+        "1000 lines could not be read: line 2: 'x'; line 3: 'x'; line 4: 'x'; ...",
+    )
+
+
+@pytest.mark.parametrize("line", MALFORMED)
+def test_where_no_line_is_a_stack_it_is_an_error(line: str) -> None:
+    with pytest.raises(ParseError, match="no folded stack") as caught:
+        parse_folded(f"# a comment\n{line}\n")
+    assert caught.value.evidence == f"1 line could not be read: line 2: {line!r}"
     assert caught.value.hint
 
 

@@ -266,9 +266,9 @@ def test_a_number_without_its_line_break_may_be_cut() -> None:
     "damage", [b"@[\n    g+1\n", b"@[\n    g+1\n]: x\n", b"@[\n    g+1\n]: " + b"9" * 99 + b"\n"]
 )
 def test_damaged_entries_are_skipped_and_counted(damage: bytes) -> None:
-    profile = parse_bpftrace(damage + b"@[\n    f+1\n]: 5\n")
+    profile = parse_bpftrace(b"Attaching 2 probes...\n\n" + damage + b"@[\n    f+1\n]: 5\n")
     assert profile.stacks == {user("f"): 5}
-    assert profile.notes == ("1 damaged entries were skipped",)
+    assert profile.notes == ("1 entry could not be read: line 3: '@['",)
 
 
 class Entry(NamedTuple):

@@ -1,15 +1,13 @@
-"""From raw profiles to files: again, from several, and from what people paste."""
+"""From the raw profiles of a run to files, and again."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from remote_prof.engines import ProfileRequest
-from remote_prof.errors import NoSamplesError, ParseError, UsageError
+from remote_prof.errors import UsageError
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -21,7 +19,6 @@ from remote_prof.run.manifest import (
 from remote_prof.run.report import (
     analyse,
     check_formats,
-    convert_profiles,
     find_engine,
     profile_request,
     remake,
@@ -52,11 +49,6 @@ RECORD = RequestRecord(
     ("prod-3",), "api", "container", "bpftrace", 10.0, 99, "both", "img", False, "auto", ("svg",)
 )
 ENGINE = find_engine("bpftrace")
-
-
-def folded(*sources: tuple[str, bytes]) -> list[str]:
-    data = convert_profiles(sources, "folded", title="", keep_offsets=False)
-    return data.decode().splitlines()
 
 
 def test_an_engine_is_found_by_name() -> None:
@@ -136,72 +128,3 @@ def test_an_unknown_format_changes_nothing(run: RunDirectory) -> None:
     with pytest.raises(UsageError):
         remake(run, run.load_manifest(), ("png",), keep_offsets=False)
     assert sorted(run.path.rglob("*")) == before
-
-
-STACKS = ["svc;main;idle 10", "svc;main;work;vfs_read_[k] 30"]
-
-
-def test_what_bpftrace_printed_is_converted() -> None:
-    assert sorted(folded(("profile.txt", RAW))) == STACKS
-
-
-@pytest.mark.parametrize("prefix", [b"profile-1  | ", b"remote_prof.x_1 | ", b"profile  |"])
-def test_the_prefix_of_compose_is_dropped(prefix: bytes) -> None:
-    lines = [prefix + line for line in RAW.splitlines()]
-    pasted = b"\n".join([b"Attaching to profile-1", *lines, b"profile-1 exited with code 0\n"])
-    assert sorted(folded(("pasted.txt", pasted))) == STACKS
-
-
-def test_folded_stacks_are_converted() -> None:
-    assert folded(("a.folded", b"a;b 3\na;c 4\n")) == ["a;b 3", "a;c 4"]
-
-
-@pytest.mark.parametrize("name", ["operator| ", "a|b", "pipe |"])
-def test_a_bar_in_folded_stacks_is_no_prefix(name: str) -> None:
-    line = f"{name.strip()};main 3"
-    assert folded(("a.folded", line.encode())) == [line]
-
-
-def test_an_at_sign_in_folded_stacks_is_not_bpftrace_s() -> None:
-    assert folded(("a.folded", b"java;Foo@1f;run 3\n")) == ["java;Foo@1f;run 3"]
-
-
-def test_several_inputs_are_added_up() -> None:
-    assert folded(("a", b"a;b 3\na;c 4\n"), ("b", b"a;b 5\n"), ("c", b"d 1\n")) == [
-        "a;b 8",
-        "a;c 4",
-        "d 1",
-    ]
-
-
-def test_a_title_is_made_of_the_names_of_the_inputs() -> None:
-    sources = [("/x/one.folded", b"a 1\n"), ("-", b"b 1\n")]
-    svg = convert_profiles(sources, "svg", title="", keep_offsets=False)
-    assert b"one.folded" in svg
-    assert b"/x/" not in svg
-    assert b"two &amp; three" in convert_profiles(
-        sources, "svg", title="two & three", keep_offsets=False
-    )
-
-
-@pytest.mark.parametrize("data", [b"", b"\n"])
-def test_an_empty_profile_is_an_error(data: bytes) -> None:
-    with pytest.raises(NoSamplesError, match="no samples in x"):
-        folded(("x", data))
-
-
-@pytest.mark.parametrize("data", [b"hello\n", b"a;b x\n", b"@@@", b"\x00\xff", b"<svg/>"])
-def test_what_is_no_profile_is_refused_by_name(data: bytes) -> None:
-    with pytest.raises(ParseError, match=r"notes\.txt: neither bpftrace's output nor folded") as e:
-        folded(("good", b"a 1\n"), ("notes.txt", data))
-    assert e.value.evidence
-
-
-@given(st.binary())
-def test_any_bytes_are_converted_or_refused(data: bytes) -> None:
-    refusals = []
-    try:
-        convert_profiles([("x", data)], "svg", title="", keep_offsets=False)
-    except (ParseError, NoSamplesError) as error:
-        refusals.append(error.what)
-    assert all(what.startswith("x: ") or what.endswith("samples in x") for what in refusals)

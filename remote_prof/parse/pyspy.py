@@ -1,0 +1,68 @@
+"""What ``py-spy record --format raw`` writes, made a profile: folded stacks with names of its own.
+
+A line is ``name (file:line);name (file:line) 17``, root first; py-spy 0.3 and 0.4. The options add
+frames: ``--subprocesses`` puts ``process 12:"command line"`` at the root, ``--threads``
+``thread (8): name``; ``--native`` has ``name (library)`` and ``0x7f00 (library)``, and
+``--function`` leaves the line out. Where it writes to standard output, its own messages stand
+there too: ``py-spy> Sampling process ...``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from remote_prof.parse.symbols import nameless, source_frame
+from remote_prof.profile.folded import parse_folded, parse_frame
+from remote_prof.profile.model import Frame, FrameKind, Profile
+
+_MESSAGES = re.compile(rb"^py-spy> .*$", re.MULTILINE)
+# A command line may hold the sign that stands between frames. (The kernel keeps 4096 bytes of it.)
+_PROCESSES = re.compile(rb'(?:^|(?<=;))process \d+:"[^\n]{0,4096}?"(?=;| \d+$)', re.MULTILINE)
+_PROCESS = re.compile(r'process (\d{1,20}):"(.*)"')
+_THREAD = re.compile(r"thread \([^)]*\)(?:: (.+))?")
+_PLACED = re.compile(r"(.+) \(([^()]*?)(?::(\d+))?\)")
+_ADDRESS = re.compile(r"0x([0-9a-f]+)")
+_NO_LIBRARY = "?"
+_RECOGNISED = re.compile(
+    rb'^(?:py-spy> |process \d+:"[^\n]*;|thread \([^\n;]*\)[^\n;]*;'
+    rb"|[^\n;]+ \([^\n;()]+:\d+\)(?:;| \d+$))",
+    re.MULTILINE,
+)
+
+
+def recognises_pyspy(head: bytes) -> bool:
+    """Tell whether this may be the beginning of py-spy's folded stacks."""
+    return _RECOGNISED.search(head) is not None
+
+
+def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
+    """Parse py-spy's folded stacks. What stands in Python files is INTERPRETED.
+
+    Processes and threads are PROCESS frames, a file is a module. Lines of a function are one,
+    unless ``keep_offsets``: ``leaf (app.py:4)`` is a name then. Raises ``ParseError`` as
+    ``remote_prof.profile.folded.parse_folded`` does, whose leniency this has.
+    """
+    data = _MESSAGES.sub(b"", data.replace(b"\r\n", b"\n"))  # line numbers stay as they are
+    data = _PROCESSES.sub(lambda match: match[0].replace(b";", b":"), data)
+    return parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
+
+
+def _frame(name: str, *, keep_offsets: bool) -> Frame:
+    process = _PROCESS.fullmatch(name)
+    if process:
+        return Frame(process[2] or name, FrameKind.PROCESS, pid=int(process[1]))
+    thread = _THREAD.fullmatch(name)
+    if thread:
+        return Frame(thread[1] or name, FrameKind.PROCESS)
+    placed = _PLACED.fullmatch(name)
+    if not placed:
+        return parse_frame(name)
+    function, file, line = placed.groups()
+    address = _ADDRESS.fullmatch(function)
+    if address:
+        library = None if file == _NO_LIBRARY else file
+        return nameless(address[1], library, keep_offsets=keep_offsets)
+    if file in ("", _NO_LIBRARY):
+        return Frame(function)
+    return source_frame(function, file, line or "", keep_lines=keep_offsets)
