@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from remote_prof import console
+from remote_prof.profile.quality import quality_text
 from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
 
 if TYPE_CHECKING:
-    from remote_prof.profile.model import Quality
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
     from remote_prof.run.job import HostResult
@@ -72,17 +72,6 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
         console.line("")
         console.table(("self", "total", title), rows, right=(0, 1))
     console.line("")
-
-
-def quality_text(quality: Quality) -> str:
-    """Return the quality of a profile in one line."""
-    expected = "" if quality.expected is None else f" of {quality.expected} expected"
-    return (
-        f"{quality.got}{expected} samples, {quality.lost} lost, "
-        f"{_percent(quality.unresolved_share)} unresolved, "
-        f"{_percent(quality.truncated_share)} truncated, "
-        f"{_percent(quality.shallow_share)} shallow"
-    )
 
 
 def _show_details(record: HostRecord) -> None:

@@ -80,6 +80,21 @@ def _traits(frame: Frame) -> _Traits:
     )
 
 
+def quality_text(quality: Quality, unit: str = "samples") -> str:
+    """Return the quality of a profile in one line; ``unit`` is the profile's."""
+    expected = "" if quality.expected is None else f" of {quality.expected} expected"
+    return (
+        f"{quality.got}{expected} {unit}, {quality.lost} lost, "
+        f"{_tenths(quality.unresolved_share)} unresolved, "
+        f"{_tenths(quality.truncated_share)} truncated, "
+        f"{_tenths(quality.shallow_share)} shallow"
+    )
+
+
+def _tenths(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
 def hints(profile: Profile, quality: Quality) -> list[Problem]:
     """Say what ``quality`` means for whoever reads the profile, and what to do about it.
 
