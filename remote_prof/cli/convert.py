@@ -21,6 +21,8 @@ $ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n |
 
 $ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
+$ remote-prof convert profile.txt --to top | head
+
 Reads what bpftrace printed (maps whose keys are stacks) and folded stacks; several inputs are \
 added up.
 """
@@ -30,7 +32,7 @@ def convert(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files; - is standard input.")
     ],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="folded, svg or speedscope.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help=f"One of {options.FORMATS}.")],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",

@@ -43,10 +43,28 @@ _CATEGORIES = {
 }
 _CATEGORY_NUMBERS = {kind: number for number, kind in enumerate(_CATEGORIES)}
 _Columns = dict[str, Any]
+# What a thread must have, and what is the same for all.
+_UNUSED_OF_THREAD: Mapping[str, Any] = {
+    "processType": "default",
+    "processStartupTime": 0,
+    "processShutdownTime": None,
+    "registerTime": 0,
+    "unregisterTime": None,
+    "pausedRanges": [],
+    "markers": {
+        "length": 0,
+        "data": [],
+        "name": [],
+        "startTime": [],
+        "endTime": [],
+        "phase": [],
+        "category": [],
+    },
+}
 
 
 def render_gecko(report: Report) -> bytes:
-    """Write a thread for each process, and in it a sample with its weight for each stack, sorted.
+    """Write a thread for each process at a root, and in it a sample with a weight for each stack.
 
     The time of a sample is the sum of the weights up to it: what is drawn along it is as wide as
     it weighs, and says nothing of when it was. Modules are resources, kinds are categories.
@@ -54,10 +72,24 @@ def render_gecko(report: Report) -> bytes:
     profile = report.profile
     interval_ms = 1000 / profile.frequency_hz if profile.frequency_hz else 1.0
     tables = _Tables(profile)
-    threads = [
-        _thread(tables, number, root, weights, profile.unit, interval_ms)
-        for number, (root, weights) in enumerate(tables.processes(profile))
-    ]
+    threads = []
+    names: dict[str, str] = {}  # of processes, by pid
+    for number, (root, weights) in enumerate(tables.processes(profile)):
+        name = (root.name if root else "") or UNKNOWN
+        # Where no pid is known, each is a process of its own.
+        pid = f"{root.pid}" if root and root.pid is not None else f"#{number}"
+        thread = {
+            **_UNUSED_OF_THREAD,
+            "name": name,
+            # Threads of one pid are shown as one process. It has one main thread: a second one
+            # would take the place of the first.
+            "isMainThread": pid not in names,
+            "processName": names.setdefault(pid, name),
+            "pid": pid,
+            "tid": number,
+            "samples": _samples(tables.stack_numbers(weights), weights, profile.unit, interval_ms),
+        }
+        threads.append(thread)
     document = {
         "meta": _meta(report, interval_ms),
         "libs": [],
@@ -202,46 +234,17 @@ class _Tables:
         return self._strings.setdefault(text, len(self._strings))
 
 
-def _thread(
-    tables: _Tables,
-    number: int,
-    process: Frame | None,
-    weights: Mapping[IndexStack, int],
-    unit: str,
-    interval_ms: float,
+def _samples(
+    stacks: list[int | None], weights: Mapping[IndexStack, int], unit: str, interval_ms: float
 ) -> _Columns:
     per_ms = _PER_MS.get(unit)
-    times = [passed / (per_ms or 1 / interval_ms) for passed in accumulate(weights.values())]
-    name = (process.name if process else "") or UNKNOWN
+    ends = accumulate(weights.values())
     return {
-        "name": name,
-        "processName": name,
-        "processType": "default",
-        "isMainThread": True,
-        # Threads of one pid are shown as one process. Where no pid is known, each is its own.
-        "pid": f"{process.pid}" if process and process.pid is not None else f"#{number}",
-        "tid": number,
-        "processStartupTime": 0,
-        "processShutdownTime": None,
-        "registerTime": 0,
-        "unregisterTime": None,
-        "pausedRanges": [],
-        "samples": {
-            "length": len(weights),
-            "stack": tables.stack_numbers(weights),
-            "time": times,
-            "weight": [w / per_ms for w in weights.values()] if per_ms else [*weights.values()],
-            "weightType": "tracing-ms" if per_ms else "bytes" if unit == "bytes" else "samples",
-        },
-        "markers": {
-            "length": 0,
-            "data": [],
-            "name": [],
-            "startTime": [],
-            "endTime": [],
-            "phase": [],
-            "category": [],
-        },
+        "length": len(stacks),
+        "stack": stacks,
+        "time": [end / per_ms if per_ms else end * interval_ms for end in ends],
+        "weight": [w / per_ms for w in weights.values()] if per_ms else [*weights.values()],
+        "weightType": "tracing-ms" if per_ms else "bytes" if unit == "bytes" else "samples",
     }
 
 
@@ -274,11 +277,11 @@ def _meta(report: Report, interval_ms: float) -> _Columns:
     }
 
 
-def _process_order(process: Frame | None) -> tuple[str, int, str]:
+def _process_order(process: Frame | None) -> tuple[int, str, str]:
     if process is None:
-        return "", -1, ""
+        return -2, "", ""
     pid = -1 if process.pid is None else process.pid
-    return process.name, pid, f"{process.module} {process.offset_bytes}"
+    return pid, process.name, f"{process.module} {process.offset_bytes}"
 
 
 def _category(function: Frame) -> FrameKind:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 from typing import Any
 
+from remote_prof.profile.folded import printable
 from remote_prof.profile.model import (
     UNKNOWN,
     UNKNOWN_KERNEL,
@@ -108,14 +109,20 @@ class _Writer:
 
     def document(self) -> bytes:
         """Return the file, not compressed."""
-        # A lone surrogate becomes "?".
-        self._document.string_table.extend(s.encode("utf-8", "replace") for s in self._strings)
+        # The first mapping is taken for the program's own file.
+        for file in sorted(self._mappings, key=lambda name: name.startswith("[")):
+            # Names are resolved: pprof is not to look for them in files of this machine.
+            mapping = self._messages.Mapping(
+                id=self._mappings[file], filename=self.string(file), has_functions=True
+            )
+            self._document.mapping.append(mapping.SerializeToString())
+        self._document.string_table.extend(text.encode() for text in self._strings)
         written: bytes = self._document.SerializeToString()
         return written
 
     def string(self, text: str) -> int:
-        """Return the number of a string."""
-        return self._strings.setdefault(text, len(self._strings))
+        """Return the number of a string. pprof prints it as it is, so it must drive no terminal."""
+        return self._strings.setdefault(printable(text), len(self._strings))
 
     def location(self, part: IndexStack) -> int:
         """Return the number of a location: a frame, and what is inlined into it, root first."""
@@ -148,8 +155,8 @@ class _Writer:
         number = self._functions.get(name)
         if number is None:
             number = self._functions[name] = len(self._functions) + 1
-            text = self.string(name)
-            function = self._messages.Function(id=number, name=text, system_name=text)
+            # Without a system's name beside it, pprof shows the name as it is, arguments included.
+            function = self._messages.Function(id=number, name=self.string(name))
             self._document.function.append(function.SerializeToString())
         return number
 
@@ -159,11 +166,6 @@ class _Writer:
         number = self._mappings.get(file)
         if number is None:
             number = self._mappings[file] = len(self._mappings) + 1
-            # Names are resolved: pprof is not to look for them in files of this machine.
-            mapping = self._messages.Mapping(
-                id=number, filename=self.string(file), has_functions=True
-            )
-            self._document.mapping.append(mapping.SerializeToString())
         return number
 
     def _labels(self, index: int) -> list[Any]:

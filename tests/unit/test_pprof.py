@@ -152,6 +152,14 @@ def test_title_facts_and_what_was_lost_are_comments() -> None:
     assert said == ["title", "on-CPU", "host: prod-3", "lost: 3", "the map was full"]
 
 
+def test_no_name_drives_the_terminal_that_pprof_prints_to() -> None:
+    stack = (Frame("\x1b]0;x\x07", PROCESS), Frame("a\nb\u202e\ud800", module="/srv/\x1b[2J"))
+    data = write(Profile.of({stack: 1}), subtitle="\x9b2J", facts={"a\rb": "\0"})
+    texts = b" ".join(messages().Profile.FromString(gzip.decompress(data)).string_table).decode()
+    assert texts.isprintable()
+    assert "a?b??" in texts
+
+
 # ---- what is read of the files of others
 
 
