@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from remote_prof.errors import ParseError
-from remote_prof.profile.folded import parse_frame
+from remote_prof.profile.folded import parse_frame, printable
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, MOST_NAMES, Budget, within
 from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind, IndexStack, Profile
@@ -38,6 +38,7 @@ _NS = {
     "milliseconds": 1_000_000,
     "seconds": 1_000_000_000,
 }
+_LONGEST_UNIT = 50  # characters
 _KERNEL_FILES = ("[kernel", "[guest.kernel", "vmlinux")
 _JIT_FILES = ("/tmp/perf-", "//anon", "[anon")  # noqa: S108  the names of mappings, as perf has them
 _HINT = "is the file complete, and is it what pprof reads?"
@@ -135,7 +136,9 @@ class _Reader:
         if ("samples", "count") in types and period_ns:
             frequency_hz = round(1e9 / period_ns) or None
             return _Value(types.index(("samples", "count")), "samples", frequency_hz)
-        return _Value(place, name if unit == "count" else _UNITS.get(unit, unit))
+        # It stands in titles and tables, so it has to be a word.
+        said = printable(name if unit == "count" else _UNITS.get(unit, unit))
+        return _Value(place, said[:_LONGEST_UNIT] or "samples")
 
     def _value_type(self, data: bytes) -> tuple[str, str]:
         made = self._message("ValueType", data)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("bpftrace", "convert", "facts", "follow", "manifest", "inventory")
+NAMES = ("bpftrace", "convert", "facts", "follow", "manifest", "inventory", "pprof")
 _RSS_LIMIT_MB = 2048
 _TIMEOUT_S = 5
 _STATE = re.compile(r"#(\d+)\s.*cov: (\d+) ft: (\d+)")

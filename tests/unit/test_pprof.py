@@ -196,6 +196,24 @@ def test_values_of_zero_count_for_nothing_and_negative_ones_are_told() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "unit", "expected"),
+    [
+        ("space", "bytes", "bytes"),
+        ("delay", "nanoseconds", "ns"),
+        ("contentions", "count", "contentions"),
+        ("power", "milliwatts", "milliwatts"),
+        ("a\0\nb", "count", "a??b"),
+        ("x" * 1000, "count", "x" * 50),
+        ("", "", "samples"),
+    ],
+)
+def test_the_unit_is_a_word(name: str, unit: str, expected: str) -> None:
+    document = Document((name, unit))
+    document.sample([document.location("main")], 1)
+    assert parse_pprof(document.bytes()).unit == expected
+
+
+@pytest.mark.parametrize(
     ("file", "expected"),
     [
         ("/srv/api", Frame("f", module="/srv/api")),
