@@ -22,10 +22,13 @@ $ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n |
 
 $ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
+$ remote-prof convert profile.txt --to top | head
+
 $ perf script | remote-prof convert - -o flamegraph.svg
 
-Reads what bpftrace printed (text and JSON), perf script, folded stacks, py-spy's and austin's, \
-and speedscope's JSON, also compressed by gzip; the content tells which it is. Several inputs are \
+Reads what bpftrace printed (text and JSON), perf script, pprof, folded stacks, py-spy's and \
+austin's, and speedscope's JSON, also compressed by gzip; the content tells which it is. Several \
+inputs are \
 added up.
 """
 
@@ -39,7 +42,7 @@ def convert(
         typer.Option(
             "--to",
             metavar="FORMAT",
-            help="folded, svg or speedscope; else the ending of the output tells.",
+            help=f"One of {options.FORMATS}; else the ending of the output tells.",
         ),
     ] = "",
     from_: Annotated[

@@ -11,12 +11,15 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from remote_prof.cli.completion import complete_container, complete_host, complete_run
+from remote_prof.render import RENDERERS
 
 _R = TypeVar("_R")
 
 _CONNECT = "How to connect"
 _RIGHTS = "Rights on the host"
 _WHERE = "Where"
+
+FORMATS = ", ".join(RENDERERS)
 
 Inventory = Annotated[
     str | None,

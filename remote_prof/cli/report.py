@@ -17,6 +17,8 @@ $ remote-prof report last
 
 $ remote-prof report 20260131-235959-1a2b3c --format svg --offsets
 
+$ remote-prof report last --format pprof --format gecko
+
 The raw files are never changed.
 """
 
@@ -28,7 +30,7 @@ def report(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="folded, svg, speedscope; repeatable (as the run had them).",
+            help=f"{options.FORMATS}; repeatable (as the run had them).",
         ),
     ] = None,
     offsets: options.Offsets = False,

@@ -114,7 +114,7 @@ def run(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="folded, svg, speedscope; repeatable (all).",
+            help=f"{options.FORMATS}; repeatable (folded, svg, speedscope).",
             rich_help_panel=_RESULT,
         ),
     ] = None,

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import typer
 
 from remote_prof import console
+from remote_prof.profile.quality import quality_text
 from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
 
 if TYPE_CHECKING:
-    from remote_prof.profile.model import Quality
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
     from remote_prof.run.job import HostResult
@@ -72,21 +72,6 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
         console.line("")
         console.table(("self", "total", title), rows, right=(0, 1))
     console.line("")
-
-
-def quality_text(quality: Quality) -> str:
-    """Return the quality of a profile in one line."""
-    grade = f"{quality.verdict.grade}: " if quality.verdict else ""
-    expected = "" if quality.expected is None else f" of {quality.expected} expected"
-    modules = ", ".join(
-        f"{module} {_percent(share)}" for module, share in quality.unresolved_by_module.items()
-    )
-    return (
-        f"{grade}{quality.got}{expected} samples, {quality.lost} lost, "
-        f"{_percent(quality.unresolved_share)} unresolved{f' ({modules})' if modules else ''}, "
-        f"{_percent(quality.truncated_share)} truncated, "
-        f"{_percent(quality.shallow_share)} shallow, {quality.distinct_stacks} distinct stacks"
-    )
 
 
 def _show_details(record: HostRecord) -> None:

@@ -14,6 +14,7 @@ from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpft
 from remote_prof.parse.compose import without_prefixes
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
+from remote_prof.parse.pprof import parse_pprof, recognises_pprof
 from remote_prof.parse.pyspy import parse_pyspy, recognises_pyspy
 from remote_prof.parse.speedscope import parse_speedscope, recognises_speedscope
 from remote_prof.profile.folded import parse_folded, recognises_folded
@@ -67,6 +68,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
             Reader(
                 "bpftrace-json", "bpftrace -f json", recognises_bpftrace_json, parse_bpftrace_json
             ),
+            Reader("pprof", "pprof's profile.proto", recognises_pprof, parse_pprof),
             Reader("speedscope", "speedscope's JSON", recognises_speedscope, parse_speedscope),
             Reader("austin", "text of austin", recognises_austin, parse_austin),
             Reader("py-spy", "py-spy's raw format", recognises_pyspy, parse_pyspy),

@@ -13,18 +13,20 @@ _WITH_HEADER = 16 + zlib.MAX_WBITS
 _CHUNK_BYTES = 1 << 14  # so much is lost before the place that is damaged
 
 
-def unpack(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+def unpack(data: bytes, most_bytes: int | None = None) -> tuple[bytes, tuple[str, ...]]:
     """Return the content, and notes; data that is not compressed is returned as it is.
 
     Of a file that is cut or damaged, what stands before that is returned, and a note says so.
-    Raises ParseError where that is nothing, and for more than ``MOST_UNPACKED_BYTES``.
+    Raises ParseError where that is nothing, and for more than ``most_bytes``
+    (``MOST_UNPACKED_BYTES``).
     """
     if not data.startswith(_GZIP):
         return data, ()
+    most_bytes = MOST_UNPACKED_BYTES if most_bytes is None else most_bytes
     parts: list[bytes] = []
     damage = ""
     try:
-        parts.extend(_inflated(data))  # keeps what came before an error
+        parts.extend(_inflated(data, most_bytes))  # keeps what came before an error
     except (zlib.error, EOFError) as error:
         damage = str(error)
     if damage and not any(parts):
@@ -35,7 +37,7 @@ def unpack(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     return b"".join(parts), notes
 
 
-def _inflated(data: bytes) -> Iterator[bytes]:
+def _inflated(data: bytes, most_bytes: int) -> Iterator[bytes]:
     size = 0
     inflater = None
     for start in range(0, len(data), _CHUNK_BYTES):
@@ -47,9 +49,9 @@ def _inflated(data: bytes) -> Iterator[bytes]:
                 if not data.startswith(_GZIP, end - len(chunk)):
                     return
                 inflater = zlib.decompressobj(_WITH_HEADER)
-            part = inflater.decompress(chunk, MOST_UNPACKED_BYTES - size + 1)
+            part = inflater.decompress(chunk, most_bytes - size + 1)
             size += len(part)
-            within("bytes in a compressed file", size, MOST_UNPACKED_BYTES, "unpacking it")
+            within("bytes in a compressed file", size, most_bytes, "unpacking it")
             yield part
             chunk = inflater.unconsumed_tail
             if inflater.eof:

@@ -108,8 +108,13 @@ def parse_frame(name: str) -> Frame:
 
 def format_frame(name: str, kind: FrameKind) -> str:
     """Write one name of a folded stack, with its annotation; see the module for what changes."""
-    written = _UNWRITABLE.sub("?", name).replace(";", ":") or UNKNOWN
+    written = printable(name).replace(";", ":") or UNKNOWN
     return written + ANNOTATIONS.get(kind, "")
+
+
+def printable(text: str) -> str:
+    """Return ``text`` in one line, with what could forge other text as ``?``."""
+    return _UNWRITABLE.sub("?", text)
 
 
 def _is_weight(text: str) -> bool:

@@ -123,6 +123,25 @@ def _traits(frame: Frame) -> _Traits:
     )
 
 
+def quality_text(quality: Quality, unit: str = "samples") -> str:
+    """Return the quality of a profile in one line; ``unit`` is the profile's."""
+    grade = f"{quality.verdict.grade}: " if quality.verdict else ""
+    expected = "" if quality.expected is None else f" of {quality.expected} expected"
+    modules = ", ".join(
+        f"{module} {_tenths(share)}" for module, share in quality.unresolved_by_module.items()
+    )
+    return (
+        f"{grade}{quality.got}{expected} {unit}, {quality.lost} lost, "
+        f"{_tenths(quality.unresolved_share)} unresolved{f' ({modules})' if modules else ''}, "
+        f"{_tenths(quality.truncated_share)} truncated, "
+        f"{_tenths(quality.shallow_share)} shallow, {quality.distinct_stacks} distinct stacks"
+    )
+
+
+def _tenths(share: float) -> str:
+    return f"{share * 100:.1f} %"
+
+
 def _module(frame: Frame) -> str:
     # Where no module is told, the name is that of the file, or says that nothing is known.
     if frame.module:

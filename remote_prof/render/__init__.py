@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from remote_prof.render.folded import render_folded
+from remote_prof.render.gecko import render_gecko
+from remote_prof.render.pprof import render_pprof
 from remote_prof.render.report import Renderer, Report
 from remote_prof.render.speedscope import render_speedscope
 from remote_prof.render.svg import render_svg
+from remote_prof.render.top import render_top, render_top_json
 
 __all__ = ["RENDERERS", "Renderer", "Report"]
 
@@ -17,5 +20,9 @@ RENDERERS: Mapping[str, Renderer] = MappingProxyType(
         "folded": Renderer("folded", "profile.folded", render_folded),
         "svg": Renderer("svg", "flamegraph.svg", render_svg),
         "speedscope": Renderer("speedscope", "speedscope.json", render_speedscope),
+        "pprof": Renderer("pprof", "profile.pb.gz", render_pprof),
+        "gecko": Renderer("gecko", "profile.gecko.json", render_gecko),
+        "top": Renderer("top", "top.txt", render_top),
+        "top-json": Renderer("top-json", "top.json", render_top_json),
     }
 )

@@ -28,6 +28,7 @@ from remote_prof.host.target import Target
 from remote_prof.inventory import load_inventory
 from remote_prof.inventory.variables import FIELDS, NOT_READ
 from remote_prof.profile.quality import measure_quality
+from remote_prof.render import RENDERERS, Renderer
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -469,3 +470,10 @@ def test_excerpts_are_what_is_put_on_a_host(block: str, rendered: str) -> None:
     lines = [line.strip().replace("$$", "$") for line in rendered.splitlines()]
     for line in block.splitlines():
         assert line.strip().replace("$$", "$") in lines, f"not rendered any more: {line}"
+
+
+@pytest.mark.parametrize("renderer", RENDERERS.values(), ids=RENDERERS)
+def test_each_format_has_its_row_and_its_file(renderer: Renderer) -> None:
+    row = f"| `{renderer.name}` | `{renderer.filename}` |"
+    assert (DOCS / "commands.md").read_text().count(row) == 1
+    assert renderer.filename in (DOCS / "run-directory.md").read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from remote_prof import console
 from remote_prof.inventory.names import MAX_EXPANDED
+from remote_prof.parse import pprof
 from remote_prof.profile import limits
 from remote_prof.render import svg
 from remote_prof.settings import Settings
@@ -40,6 +41,7 @@ def test_limits_are_those_of_the_code() -> None:
         limits.LONGEST_STACK,
         limits.MOST_FRAMES,
         limits.MOST_LINES,
+        pprof.MOST_BYTES >> 20,
         svg._MOST_FRAMES,
         svg._LONGEST_NAME,
         console._LONGEST,

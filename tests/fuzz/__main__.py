@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 NAMES = (
-    *("bpftrace", "bpftrace_json", "perf", "pyspy", "austin", "speedscope", "convert"),
+    *("bpftrace", "bpftrace_json", "perf", "pprof", "pyspy", "austin", "speedscope", "convert"),
     *("facts", "follow", "manifest", "inventory"),
 )
 _RSS_LIMIT_MB = 2048

@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 from remote_prof.errors import ParseError
 from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.parse.bpftrace_keys import Stacks
+from remote_prof.parse.pprof import parse_pprof
 from remote_prof.profile.folded import parse_folded
 from remote_prof.profile.model import Profile
 from remote_prof.profile.quality import hints, measure_quality
@@ -50,6 +51,12 @@ def check_everything_drawn(profile: Profile) -> None:
     document = json.loads(RENDERERS["speedscope"].render(report))
     assert sum(document["profiles"][0]["weights"]) == profile.total
     check_svg(RENDERERS["svg"].render(report))
+    assert parse_pprof(RENDERERS["pprof"].render(report)).total == profile.total
+    samples = [t["samples"] for t in json.loads(RENDERERS["gecko"].render(report))["threads"]]
+    if all(each["weightType"] == "samples" for each in samples):
+        assert sum(sum(each["weight"]) for each in samples) == profile.total
+    assert json.loads(RENDERERS["top-json"].render(report))["total"] == profile.total
+    RENDERERS["top"].render(report)
 
 
 def check_svg(data: bytes) -> None:
