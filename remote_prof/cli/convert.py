@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from remote_prof import console
 from remote_prof.cli import options
-from remote_prof.errors import UsageError
+from remote_prof.cli.files import read_input, write_output
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -38,28 +35,10 @@ def convert(
     offsets: options.Offsets = False,
 ) -> None:
     """Turn a profile into another format, without a host."""
-    from remote_prof.run.directory import write_atomically
     from remote_prof.run.report import check_formats, convert_profiles
 
     (name,) = check_formats([to])
     data = convert_profiles(
-        [(source, _read(source)) for source in inputs], name, title=title, keep_offsets=offsets
+        [(source, read_input(source)) for source in inputs], name, title=title, keep_offsets=offsets
     )
-    if output == "-":
-        console.write_bytes(data)
-        return
-    path = Path(output)
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or a pipe, which is not to be replaced
-        else:
-            write_atomically(path, data)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written", evidence=str(error)) from error
-
-
-def _read(source: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read", evidence=str(error)) from error
+    write_output(data, output)

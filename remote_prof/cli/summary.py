@@ -74,11 +74,11 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
     console.line("")
 
 
-def quality_text(quality: Quality) -> str:
+def quality_text(quality: Quality, unit: str = "samples") -> str:
     """Return the quality of a profile in one line."""
     expected = "" if quality.expected is None else f" of {quality.expected} expected"
     return (
-        f"{quality.got}{expected} samples, {quality.lost} lost, "
+        f"{quality.got}{expected} {unit}, {quality.lost} lost, "
         f"{_percent(quality.unresolved_share)} unresolved, "
         f"{_percent(quality.truncated_share)} truncated, "
         f"{_percent(quality.shallow_share)} shallow"

@@ -35,6 +35,7 @@ COMMANDS = (
     "hosts",
     "report",
     "convert",
+    "diff",
     "runs",
     "runs show",
     "config",
