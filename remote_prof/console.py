@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from remote_prof.errors import RemoteProfError
@@ -56,9 +57,16 @@ def write_bytes(data: bytes) -> None:
 
 
 def table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    styles: Iterable[str] = (),
 ) -> None:
-    """Print rows under a header on stdout; columns in ``right`` are numbers."""
+    """Print rows under a header on stdout; columns in ``right`` are numbers.
+
+    ``styles`` are the rows' own, plain where there is none.
+    """
     from rich import box
     from rich.measure import Measurement
     from rich.table import Table
@@ -67,8 +75,8 @@ def table(
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, name in enumerate(header):
         drawn.add_column(name, justify="right" if number in right else "left")
-    for row in rows:
-        drawn.add_row(*(Text(_short(cell)) for cell in row))
+    for row, style in zip_longest(rows, styles, fillvalue=""):
+        drawn.add_row(*(Text(_short(cell)) for cell in row), style=style)
     out = _console(stderr=False)
     # As wide as it needs, as docker ps does it: nothing is cut, neither here nor in a pipe.
     wide = out.options.update(max_width=_WIDEST)

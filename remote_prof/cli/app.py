@@ -9,7 +9,19 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from remote_prof import __version__, console
-from remote_prof.cli import clean, config, convert, doctor, fetch, hosts, ps, report, run, runs
+from remote_prof.cli import (
+    clean,
+    config,
+    convert,
+    diff,
+    doctor,
+    fetch,
+    hosts,
+    ps,
+    report,
+    run,
+    runs,
+)
 from remote_prof.errors import ExitCode, RemoteProfError
 
 _EPILOG = """
@@ -76,6 +88,7 @@ app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
 app.command("hosts", epilog=hosts.EXAMPLES)(hosts.hosts)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
+app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(runs.app, name="runs")
 app.command("config", epilog=config.EXAMPLES)(config.config)
 

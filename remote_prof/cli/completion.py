@@ -50,17 +50,49 @@ def complete_container(context: typer.Context, incomplete: str) -> list[str]:
 
 def complete_run(context: typer.Context, incomplete: str) -> list[str]:
     """Return the ids of the runs in the results directory, newest first."""
+    return _offered(_runs(_results(context.params.get("output"))), incomplete)
+
+
+def complete_profile(context: typer.Context, incomplete: str) -> list[str]:
+    """Return runs, or the hosts of a run once its name and a slash stand there, and files."""
     from remote_prof.errors import RemoteProfError
-    from remote_prof.run.directory import list_runs
+    from remote_prof.run.directory import RunDirectory
+
+    results = _results(context.params.get("results"))
+    begun, slash, _ = incomplete.rpartition("/")
+    if not slash:
+        return _offered([*_runs(results), *_files(Path())], incomplete)
+    try:
+        manifest = RunDirectory.find(begun, results or Path()).load_manifest()
+    except RemoteProfError:
+        return _offered(_files(Path(begun)), incomplete)
+    return _offered([f"{begun}/{host.name}" for host in manifest.hosts], incomplete)
+
+
+def _results(flag: str | None) -> Path | None:
+    from remote_prof.errors import RemoteProfError
     from remote_prof.settings import load_settings
 
     try:
-        flags = {"results": context.params.get("output")}
-        results = load_settings(Path.cwd(), os.environ, flags).values.results
+        return load_settings(Path.cwd(), os.environ, {"results": flag}).values.results
     except RemoteProfError:
+        return None
+
+
+def _runs(results: Path | None) -> list[str]:
+    from remote_prof.run.directory import list_runs
+
+    if results is None:
         return []
-    names = [run.path.name for run in reversed(list_runs(results))]
-    return _offered([*names, "last"], incomplete)
+    return [*(run.path.name for run in reversed(list_runs(results))), "last"]
+
+
+def _files(directory: Path) -> list[str]:
+    try:
+        found = sorted(directory.iterdir())
+    except OSError:
+        return []
+    return [f"{path}/" if path.is_dir() else str(path) for path in found]
 
 
 def _offered(names: Iterable[str], incomplete: str) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from remote_prof import console
 from remote_prof.cli import options
-from remote_prof.errors import UsageError
+from remote_prof.cli.files import read_input, write_output
 from remote_prof.records import Problem, Severity
 
 EXAMPLES = """
@@ -61,30 +59,11 @@ def convert(
     from remote_prof.parse import check_reader
     from remote_prof.render import RENDERERS
     from remote_prof.run.convert import format_of, read_profiles, report_of
-    from remote_prof.run.directory import write_atomically
     from remote_prof.run.report import check_formats
 
     (name,) = check_formats([to or format_of(output)])
-    sources = ((source, _read(source)) for source in inputs)
+    sources = ((source, read_input(source)) for source in inputs)
     profile = read_profiles(sources, reader=check_reader(from_), keep_offsets=offsets)
     for note in profile.notes:
         console.problem(Problem(Severity.WARNING, note))
-    data = RENDERERS[name].render(report_of(profile, inputs, title=title))
-    if output == "-":
-        console.write_bytes(data)
-        return
-    path = Path(output)
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a device or a pipe, which is not to be replaced
-        else:
-            write_atomically(path, data)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written", evidence=str(error)) from error
-
-
-def _read(source: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{source} cannot be read", evidence=str(error)) from error
+    write_output(RENDERERS[name].render(report_of(profile, inputs, title=title)), output)

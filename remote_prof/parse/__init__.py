@@ -120,5 +120,5 @@ def _recognise(data: bytes) -> Reader:
     raise ParseError(
         "this is none of the formats that are read",
         evidence=f"it begins with {first[:_SHOWN].decode('utf-8', 'replace')!r}",
-        hint=f"these are read: {', '.join(READERS)}; --from says which it is",
+        hint=f"these are read: {', '.join(READERS)}; `convert --from` says which it is",
     )

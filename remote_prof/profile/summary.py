@@ -10,7 +10,7 @@ from remote_prof.profile.folder import Folder
 from remote_prof.profile.model import FrameKind, Profile
 
 # Frames that stand for no function.
-_NO_FUNCTIONS = frozenset({FrameKind.PROCESS, FrameKind.TRUNCATED})
+NO_FUNCTIONS = frozenset({FrameKind.PROCESS, FrameKind.TRUNCATED})
 
 
 class FunctionShare(NamedTuple):
@@ -44,7 +44,7 @@ def top_functions(profile: Profile, limit: int | None = None) -> list[FunctionSh
     shares = [
         FunctionShare(name, kind, own[key], total[key])
         for (name, kind), key in keys.items()
-        if kind not in _NO_FUNCTIONS
+        if kind not in NO_FUNCTIONS
     ]
     shares.sort(key=lambda share: (-share.self, -share.total, share.name, share.kind))
     return shares[:limit]

@@ -119,36 +119,48 @@ def remake(
     directory: RunDirectory, manifest: Manifest, formats: Iterable[str], *, keep_offsets: bool
 ) -> tuple[Manifest, tuple[Analysis | None, ...]]:
     """Make every file of a run again from its raw ones; return the new manifest."""
-    engine = find_engine(manifest.request.engine)
     names = check_formats(formats)
     hosts: list[HostRecord] = []
     analyses: list[Analysis | None] = []
     for host in manifest.hosts:
-        raw = [a for a in host.artifacts if a.raw and a.path.endswith("/" + RAW_PROFILE)]
-        if not raw:
+        path = _raw_path(directory, host)
+        analysis = load_analysis(directory, manifest, host, keep_offsets=keep_offsets)
+        analyses.append(analysis)
+        if path is None or analysis is None:
             hosts.append(host)
-            analyses.append(None)
             continue
-        path = directory.inside(raw[0].path)
-        analysis = analyse(
-            engine,
-            _read(path),
-            profile_request(manifest.request),
-            cpu_time_s=host.cpu_time_s,
-            keep_offsets=keep_offsets,
-        )
         report = build_report(analysis, manifest.request, host, manifest.run_id)
         made = write_formats(directory, path.parent, report, names)
         kept = {a.path: a for a in host.artifacts} | {a.path: a for a in made}
         hosts.append(replace(host, quality=analysis.quality, artifacts=tuple(kept.values())))
-        analyses.append(analysis)
     updated = replace(manifest, hosts=tuple(hosts))
     directory.write_manifest(updated)
     return updated, tuple(analyses)
 
 
-def _read(path: Path) -> bytes:
+def load_analysis(
+    directory: RunDirectory, manifest: Manifest, host: HostRecord, *, keep_offsets: bool = False
+) -> Analysis | None:
+    """Parse and measure the raw profile of one host of a run, None where it has none.
+
+    Raises ParseError, and UsageError where it cannot be read.
+    """
+    path = _raw_path(directory, host)
+    if path is None:
+        return None
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
+    return analyse(
+        find_engine(manifest.request.engine),
+        data,
+        profile_request(manifest.request),
+        cpu_time_s=host.cpu_time_s,
+        keep_offsets=keep_offsets,
+    )
+
+
+def _raw_path(directory: RunDirectory, host: HostRecord) -> Path | None:
+    raw = [a for a in host.artifacts if a.raw and a.path.endswith("/" + RAW_PROFILE)]
+    return directory.inside(raw[0].path) if raw else None

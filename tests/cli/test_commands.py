@@ -36,6 +36,7 @@ COMMANDS = (
     "hosts",
     "report",
     "convert",
+    "diff",
     "runs",
     "runs show",
     "config",

@@ -27,8 +27,12 @@ from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
 from remote_prof.inventory import load_inventory
 from remote_prof.inventory.variables import FIELDS, NOT_READ
+from remote_prof.profile.diff import Trend
+from remote_prof.profile.model import Quality
 from remote_prof.profile.quality import measure_quality
+from remote_prof.records import Problem
 from remote_prof.render import RENDERERS, Renderer
+from remote_prof.render.comparison import ComparisonDocument
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -46,7 +50,7 @@ DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), ROOT / "playbooks" / "README.md"])
 RECORDING = ROOT / "tests" / "recorded" / "data" / "bpftrace-0.23-ustack.txt"
 RUN_ID = "20260131-235959-1a2b3c"  # the run that the documents speak of
-WITHOUT_HOST = frozenset({"hosts", "config", "convert", "runs", "report"})
+WITHOUT_HOST = frozenset({"hosts", "config", "convert", "diff", "runs", "report"})
 CLI: Any = typer.main.get_command(app)
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -161,6 +165,8 @@ def prepared(tmp_path: Path) -> Path:
     (tmp_path / RAW_PROFILE).write_bytes(raw)
     for name in ("a.folded", "b.folded", "profile.folded"):
         (tmp_path / name).write_bytes(RECORDING.with_suffix(".folded").read_bytes())
+    for path in (Path(__file__).parent / "data").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
     prepare_run(tmp_path / "results", raw)
     return tmp_path
 
@@ -168,7 +174,7 @@ def prepared(tmp_path: Path) -> Path:
 def prepare_run(results: Path, raw: bytes) -> None:
     directory = RunDirectory.create(results, RUN_ID)
     request = RequestRecord(
-        hosts=("prod-3",),
+        hosts=("prod-3", "prod-4"),
         target="api",
         scope="container",
         engine="bpftrace",
@@ -180,21 +186,24 @@ def prepare_run(results: Path, raw: bytes) -> None:
         runner="auto",
         formats=("folded", "svg", "speedscope"),
     )
-    place = directory.host_directory("prod-3", "api")
-    artifact = directory.write(place / RAW_PROFILE, raw, raw=True)
     profile = find_engine("bpftrace").parse(raw, profile_request(request))
-    host = HostRecord(
-        "prod-3",
-        "192.0.2.13",
-        Status.OK,
-        directory="hosts/prod-3/api",
-        quality=measure_quality(profile),
-        artifacts=(artifact,),
-        timings_s={"sample": 3.0},
-    )
+    hosts = [
+        HostRecord(
+            name,
+            address,
+            Status.OK,
+            directory=f"hosts/{name}/api",
+            quality=measure_quality(profile),
+            artifacts=(
+                directory.write(directory.host_directory(name, "api") / RAW_PROFILE, raw, raw=True),
+            ),
+            timings_s={"sample": 3.0},
+        )
+        for name, address in (("prod-3", "192.0.2.13"), ("prod-4", "192.0.2.14"))
+    ]
     at = "2026-01-31T23:59:59+00:00"
     directory.write_manifest(
-        Manifest(MANIFEST_VERSION, RUN_ID, "0.1.0", ("remote-prof",), at, at, request, (host,))
+        Manifest(MANIFEST_VERSION, RUN_ID, "0.1.0", ("remote-prof",), at, at, request, tuple(hosts))
     )
 
 
@@ -222,11 +231,24 @@ def test_commands_that_need_no_host_work(
     assert done.returncode == ExitCode.OK, done.stderr.decode()
     context = leaf(arguments)[1]
     written = context.params.get("output")
-    if arguments[0] == "convert" and written != "-":
+    if arguments[0] in ("convert", "diff") and written != "-":
         assert (prepared / written).stat().st_size > 0
     else:
         assert done.stdout, f"{line} prints nothing"
     assert not target or not Path(target).is_absolute()
+
+
+def test_the_example_of_a_comparison_is_what_is_printed(prepared: Path) -> None:
+    (block,) = [b for b in blocks(DOCS / "comparing.md", "console") if "quality:" in b]
+    command, _, expected = block.partition("\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("remote-prof"), *shlex.split(command)[2:]],
+        cwd=prepared,
+        env=dict(os.environ) | {"HOME": str(prepared), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert [line.rstrip() for line in done.stdout.splitlines()] == expected.splitlines()
 
 
 def test_make_targets_exist() -> None:
@@ -374,6 +396,15 @@ def test_every_field_of_the_manifest_is_told() -> None:
             assert f"`{field.name}`" in text, f"{record.__name__}.{field.name}"
     for status in Status:
         assert f"`{status}`" in text
+
+
+def test_every_field_of_a_comparison_is_told() -> None:
+    text = (DOCS / "comparing.md").read_text()
+    for record in records(ComparisonDocument) - records(Quality) - {Problem}:
+        for field in dataclasses.fields(record):
+            assert f"`{field.name}`" in text, f"{record.__name__}.{field.name}"
+    for trend in Trend:
+        assert f"`{trend}`" in text
 
 
 def records(kind: Any) -> set[type]:

@@ -1,0 +1,135 @@
+"""``remote-prof diff``: what changed between two profiles, and what is noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from remote_prof.cli import options
+from remote_prof.cli.completion import complete_profile
+from remote_prof.cli.files import STANDARD, read_input, write_output
+from remote_prof.errors import UsageError
+
+if TYPE_CHECKING:
+    from remote_prof.profile.diff import Side
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+$ remote-prof diff 20260131-1 last
+
+$ remote-prof diff last/prod-3 last/prod-4
+
+$ remote-prof diff before.folded after.folded --json | jq '.movers\\[:5]'
+
+$ remote-prof diff before.txt after.txt --format folded | flamegraph.pl > diff.svg
+
+Each side is a file that convert reads, a run (its id, the start of it, its directory, or 'last'), \
+RUN/HOST or RUN/HOST/TARGET; - is standard input. One file alone holds both sides: folded stacks \
+with two weights. A file or directory that is there comes before a run of that name.
+"""
+
+
+def diff(
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="BEFORE",
+            help="File, run, RUN/HOST or RUN/HOST/TARGET; - is standard input.",
+            autocompletion=complete_profile,
+        ),
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="AFTER",
+            help="The same; without it, BEFORE is a file of both sides.",
+            autocompletion=complete_profile,
+            show_default=False,
+        ),
+    ] = None,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Compare weights as they are, not shares.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every function, noise too.")
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Instead of the text: json, or folded (lines 'stack before after').",
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the format goes to; - is standard output.",
+            show_default=False,
+        ),
+    ] = "-",
+    results: Annotated[
+        str | None,
+        typer.Option("--results", metavar="DIR", help="Directory that holds the runs (./results)."),
+    ] = None,
+) -> None:
+    """Compare two profiles: what grew, what shrank, what is new or gone, and what is noise."""
+    from remote_prof.cli import comparison_text
+    from remote_prof.profile.diff import compare
+    from remote_prof.render.comparison import COMPARISON_RENDERERS
+
+    chosen = "json" if as_json else form
+    if chosen is not None and chosen not in COMPARISON_RENDERERS:
+        raise UsageError(
+            f"there is no format {chosen!r}",
+            hint=f"formats are: {', '.join(COMPARISON_RENDERERS)}",
+        )
+    if chosen is None and output != STANDARD:
+        raise UsageError(
+            "the text goes to standard output", hint="say --format or --json with --output"
+        )
+    sides = _load(before, after, results)
+    comparison = compare(*sides, counts=counts)
+    comparison_text.show_problems(comparison)
+    if chosen is None:
+        comparison_text.show(comparison, everything=everything)
+        return
+    write_output(COMPARISON_RENDERERS[chosen](comparison), output)
+
+
+def _load(before: str, after: str | None, results: str | None) -> tuple[Side, Side]:
+    from remote_prof.cli.invocation import resolve_settings
+    from remote_prof.run.compare import load_both_sides, load_side
+
+    if after is None:
+        data = _content(before)
+        if data is None:
+            raise UsageError(
+                f"{before} is to be compared with what?",
+                evidence="one argument alone is a file of both sides, and there is no such file",
+                hint="name both sides: remote-prof diff BEFORE AFTER",
+            )
+        return load_both_sides(before, data)
+    if before == after == STANDARD:
+        raise UsageError("both sides cannot be standard input")
+    place = resolve_settings({"results": results}).values.results
+    return (
+        load_side(before, _content(before), place),
+        load_side(after, _content(after), place),
+    )
+
+
+def _content(name: str) -> bytes | None:
+    """Return what is in a file, or None where the name is of no file."""
+    path = Path(name)
+    # Not only plain files: <(command) is a pipe.
+    if name == STANDARD or (path.exists() and not path.is_dir()):
+        return read_input(name)
+    return None

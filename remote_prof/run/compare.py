@@ -1,0 +1,139 @@
+"""The two sides of a comparison, found by what somebody calls them: a file, a run, a host of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from remote_prof.errors import NoSamplesError, UsageError
+from remote_prof.parse import read_profile
+from remote_prof.parse.diff_folded import parse_diff_folded
+from remote_prof.profile.diff import Side, count_samples
+from remote_prof.profile.model import Profile
+from remote_prof.profile.quality import hints, measure_quality
+from remote_prof.profile.summary import merge
+from remote_prof.records import Problem, Severity
+from remote_prof.run.directory import RunDirectory
+from remote_prof.run.manifest import HostRecord, Manifest
+from remote_prof.run.report import Analysis, load_analysis
+
+_MOST_NAMES = 20
+
+
+def load_side(name: str, data: bytes | None, results: Path) -> Side:
+    """Return what ``name`` stands for.
+
+    ``data`` is the content where it is a file. Else it is a run (its id, the start of it, its
+    directory, or ``last``), ``RUN/HOST`` or ``RUN/HOST/TARGET``; the profiles of several hosts are
+    added up. Raises UsageError where there is no such thing, NoSamplesError where it has no
+    profile, ParseError where it cannot be read.
+    """
+    if data is not None:
+        return _of_profile(name, read_profile(name, data))
+    directory, place = _find_run(name, results)
+    manifest = directory.load_manifest()
+    chosen = _choose(manifest, place)
+    loaded = [(record, load_analysis(directory, manifest, record)) for record in chosen]
+    there = [(record, analysis) for record, analysis in loaded if analysis]
+    if not there:
+        raise NoSamplesError(
+            f"{name} has no profile",
+            evidence=_listed(f"{host.name}: {host.error or host.status}" for host in chosen),
+            hint=f"remote-prof runs show {manifest.run_id}",
+        )
+    missing = tuple(
+        Problem(
+            Severity.WARNING,
+            f"{record.name} has no profile and is left out",
+            evidence=record.error or record.status,
+        )
+        for record, analysis in loaded
+        if not analysis
+    )
+    return _of_run(manifest, there, missing)
+
+
+def load_both_sides(name: str, data: bytes) -> tuple[Side, Side]:
+    """Return both sides of one file of folded stacks with two weights. Raises ParseError."""
+    both = parse_diff_folded(data)
+    before = _of_profile(f"{name}, first column", both.before)
+    if both.may_be_scaled:
+        # Its weights are no counts any more.
+        before = replace(before, samples=None, problems=())
+    return before, _of_profile(f"{name}, second column", both.after)
+
+
+def _of_profile(name: str, profile: Profile) -> Side:
+    quality = measure_quality(profile)
+    problems = tuple(hints(profile, quality))
+    return Side(name, profile, quality, count_samples(profile), problems=problems)
+
+
+def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
+    """Return the run that a name begins with, and what follows: a host, and a target."""
+    path = Path(name)
+    for above in (path, *path.parents[:2]):
+        if above.name and (above / "run.json").is_file():
+            return RunDirectory(above), list(path.relative_to(above).parts)
+    first, *place = name.split("/")
+    if not first.strip("."):
+        raise UsageError(f"{name} is neither a file nor a run", hint="list runs: remote-prof runs")
+    try:
+        return RunDirectory.find(first, results), place
+    except UsageError as error:
+        raise UsageError(
+            f"{name} is no file, and {error.what}", evidence=error.evidence, hint=error.hint
+        ) from None
+
+
+def _choose(manifest: Manifest, place: list[str]) -> list[HostRecord]:
+    """Return the hosts of a run that were named, all of them where none was."""
+    host, target, *more = [*place, "", ""][: max(2, len(place))]
+    chosen = [record for record in manifest.hosts if host in ("", record.name)]
+    if more or not chosen:
+        raise UsageError(
+            f"run {manifest.run_id} has no host {'/'.join(place)!r}",
+            evidence=f"it has {_listed(record.name for record in manifest.hosts)}",
+            hint="name it as RUN/HOST, or RUN/HOST/TARGET",
+        )
+    found = [record for record in chosen if target in ("", _target(manifest, record))]
+    if not found:
+        raise UsageError(
+            f"{host} of run {manifest.run_id} has no target {target!r}",
+            evidence=f"it has {_listed(_target(manifest, record) for record in chosen)}",
+            hint="name it as RUN/HOST/TARGET",
+        )
+    return found
+
+
+def _of_run(
+    manifest: Manifest, there: list[tuple[HostRecord, Analysis]], missing: tuple[Problem, ...]
+) -> Side:
+    records = [record for record, _ in there]
+    profile = merge(analysis.profile for _, analysis in there)
+    expected = [analysis.quality.expected for _, analysis in there]
+    known = [number for number in expected if number is not None]
+    quality = measure_quality(profile, sum(known) if len(known) == len(expected) else None)
+    targets = dict.fromkeys(_target(manifest, record) for record in records)
+    hosts = dict.fromkeys(record.name for record in records)
+    request = manifest.request
+    return Side(
+        name=f"{_listed(targets)} on {_listed(hosts)}, run {manifest.run_id}",
+        profile=profile,
+        quality=quality,
+        samples=count_samples(profile),
+        duration_s=request.duration_s,
+        scope=f"{request.scope}, {request.stacks} stacks",
+        problems=(*missing, *hints(profile, quality)),
+    )
+
+
+def _target(manifest: Manifest, record: HostRecord) -> str:
+    return record.target.container if record.target else manifest.request.target
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _MOST_NAMES} more" if len(listed) > _MOST_NAMES else ""
+    return ", ".join(listed[:_MOST_NAMES]) + more
