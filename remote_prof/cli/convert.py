@@ -19,6 +19,8 @@ $ remote-prof convert profile.txt --to svg -o flamegraph.svg
 
 $ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n | tail
 
+$ remote-prof convert profile.txt --to svg --width 1800 --inverted -o icicle.svg
+
 $ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
 Reads what bpftrace printed (maps whose keys are stacks) and folded stacks; several inputs are \
@@ -34,16 +36,26 @@ def convert(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",
-    title: Annotated[str, typer.Option(help="Title of the picture.")] = "",
     offsets: options.Offsets = False,
+    title: options.Title = "",
+    subtitle: options.Subtitle = "",
+    width: options.Width = 1200,
+    minwidth: options.MinWidth = 0.1,
+    inverted: options.Inverted = False,
 ) -> None:
     """Turn a profile into another format, without a host."""
+    from remote_prof.render import Drawing, renderers
     from remote_prof.run.directory import write_atomically
     from remote_prof.run.report import check_formats, convert_profiles
 
     (name,) = check_formats([to])
     data = convert_profiles(
-        [(source, _read(source)) for source in inputs], name, title=title, keep_offsets=offsets
+        [(source, _read(source)) for source in inputs],
+        name,
+        title=title,
+        subtitle=subtitle,
+        keep_offsets=offsets,
+        known=renderers(Drawing(width, minwidth, inverted)),
     )
     if output == "-":
         console.write_bytes(data)
