@@ -1,6 +1,6 @@
 """Write what flamegraph.pl draws of each recording: see README.md beside this file.
 
-    python tests/recorded/rectangles/record.py PATH/TO/flamegraph.pl
+python tests/recorded/rectangles/record.py PATH/TO/flamegraph.pl
 """
 
 from __future__ import annotations
