@@ -174,6 +174,7 @@
     const known = new Map();
     let weight = 0, covered = 0;
     for (const frame of frames) {
+      if (frame === root) continue; // no function
       const name = nameOf(frame);
       let isMatch = known.get(name);
       if (isMatch === undefined) known.set(name, (isMatch = pattern.test(name)));
@@ -238,8 +239,12 @@
   const left = controls(PAD, isNarrow ? Math.min(BUTTONS, rowWidth * 0.4) : BUTTONS, "controls");
   const searchWidth = isNarrow ? rowWidth - Math.min(BUTTONS, rowWidth * 0.4) : SEARCH;
   const right = controls(WIDTH - PAD - searchWidth, searchWidth, "controls end");
-  const other = () => (inverted ? "Flame" : "Icicle");
-  const shape = make(left, "button", { type: "button", textContent: other() });
+  const shape = make(left, "button", { type: "button" });
+  function nameShape() {
+    shape.textContent = inverted ? "Flame" : "Icicle";
+    shape.title = inverted ? "Draw callers below" : "Draw callers above";
+  }
+  nameShape();
   const reset = make(left, "button", { type: "button", textContent: "Reset zoom", hidden: true });
   const matched = make(right, "output", { htmlFor: "search" });
   const field = make(right, "input", {
@@ -252,7 +257,7 @@
 
   shape.addEventListener("click", () => {
     inverted = !inverted;
-    shape.textContent = other();
+    nameShape();
     zoom(zoomed);
   });
   reset.addEventListener("click", () => zoom(root));
