@@ -18,6 +18,8 @@ $ remote-prof convert profile.txt --to svg -o flamegraph.svg
 
 $ ssh prod-3 cat profile.txt | remote-prof convert - --to folded | sort -k2 -n | tail
 
+$ remote-prof convert profile.txt --to svg --width 1800 --inverted -o icicle.svg
+
 $ remote-prof convert a.folded b.folded --to speedscope -o both.json
 
 $ remote-prof convert profile.txt --to top | head
@@ -52,18 +54,24 @@ def convert(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",
-    title: Annotated[str, typer.Option(help="Title of the picture.")] = "",
     offsets: options.Offsets = False,
+    title: options.Title = "",
+    subtitle: options.Subtitle = "",
+    width: options.Width = 1200,
+    minwidth: options.MinWidth = 0.1,
+    inverted: options.Inverted = False,
 ) -> None:
     """Turn a profile into another format, without a host."""
     from remote_prof.parse import check_reader
-    from remote_prof.render import RENDERERS
+    from remote_prof.render import Drawing, renderers
     from remote_prof.run.convert import format_of, read_profiles, report_of
     from remote_prof.run.report import check_formats
 
     (name,) = check_formats([to or format_of(output)])
+    drawn = renderers(Drawing(width, minwidth, inverted))[name]
     sources = ((source, read_input(source)) for source in inputs)
     profile = read_profiles(sources, reader=check_reader(from_), keep_offsets=offsets)
     for note in profile.notes:
         console.problem(Problem(Severity.WARNING, note))
-    write_output(RENDERERS[name].render(report_of(profile, inputs, title=title)), output)
+    report = report_of(profile, inputs, title=title, subtitle=subtitle)
+    write_output(drawn.render(report), output)

@@ -18,6 +18,7 @@ _R = TypeVar("_R")
 _CONNECT = "How to connect"
 _RIGHTS = "Rights on the host"
 _WHERE = "Where"
+_PICTURE = "The picture"
 
 FORMATS = ", ".join(RENDERERS)
 
@@ -82,6 +83,35 @@ Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say m
 Offsets = Annotated[
     bool,
     typer.Option("--offsets", help="Keep offsets into functions; they split one into many frames."),
+]
+Title = Annotated[
+    str, typer.Option(help="Title of the picture.", rich_help_panel=_PICTURE, show_default=False)
+]
+Subtitle = Annotated[
+    str,
+    typer.Option(help="Second line of the picture.", rich_help_panel=_PICTURE, show_default=False),
+]
+Width = Annotated[
+    int,
+    typer.Option(
+        min=200, max=100_000, metavar="PX", help="Width of the SVG.", rich_help_panel=_PICTURE
+    ),
+]
+MinWidth = Annotated[
+    float,
+    typer.Option(
+        "--minwidth",
+        min=0,
+        metavar="PX",
+        help="Leave frames out of the SVG that are narrower.",
+        rich_help_panel=_PICTURE,
+    ),
+]
+Inverted = Annotated[
+    bool,
+    typer.Option(
+        "--inverted", help="Draw an icicle graph: callers above.", rich_help_panel=_PICTURE
+    ),
 ]
 Results = Annotated[
     str | None,

@@ -34,12 +34,18 @@ def report(
         ),
     ] = None,
     offsets: options.Offsets = False,
+    title: options.Title = "",
+    subtitle: options.Subtitle = "",
+    width: options.Width = 1200,
+    minwidth: options.MinWidth = 0.1,
+    inverted: options.Inverted = False,
     output: options.Results = None,
     as_json: options.AsJson = False,
 ) -> int:
     """Make the files of a run again from its raw profile, and print its summary."""
     from remote_prof.cli import summary
     from remote_prof.cli.invocation import resolve_settings
+    from remote_prof.render import Drawing, renderers
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.job import HostResult
     from remote_prof.run.manifest import dump_manifest
@@ -53,6 +59,9 @@ def report(
         manifest,
         formats or manifest.request.formats,
         keep_offsets=offsets or manifest.request.offsets,
+        title=title,
+        subtitle=subtitle,
+        known=renderers(Drawing(width, minwidth, inverted)),
     )
     if as_json:
         console.write(dump_manifest(updated).decode())

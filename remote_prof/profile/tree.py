@@ -7,7 +7,9 @@ are real.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from remote_prof.profile.folded import format_frame
@@ -31,7 +33,8 @@ class Placed(NamedTuple):
     start: int
 
 
-_Members = list[tuple[IndexStack, int]]
+_Members = Sequence[tuple[IndexStack, int]]  # stacks that pass through a frame, with weights
+_weight: Callable[[tuple[IndexStack, int]], int] = itemgetter(1)
 
 
 def place(profile: Profile, *, smallest: float = 0.0) -> Iterator[Placed]:
@@ -42,24 +45,37 @@ def place(profile: Profile, *, smallest: float = 0.0) -> Iterator[Placed]:
     below ``smallest`` are left out with all they call, their room stays empty.
     """
     functions = _Functions(profile)
-    everything = list(profile.weights.items())
+    # The shortest first: among those that pass through a frame, the ones that end there lead.
+    everything = sorted(profile.weights.items(), key=lambda item: len(item[0]))
     own = profile.weights.get((), 0)
-    root = Placed(ROOT_NAME, FrameKind.PROCESS, own, profile.total, 0, 0)
-    waiting = [(root, everything)]
+    root = Placed(ROOT_NAME, FrameKind.PROCESS, own, sum(map(_weight, everything)), 0, 0)
+    waiting: list[tuple[Placed, _Members]] = [(root, everything)] if root.total >= smallest else []
     while waiting:
         placed, members = waiting.pop()
-        if placed.total < smallest:
-            continue
         yield placed
-        start = placed.start + placed.own
+        if len(members) == 1:
+            yield from functions.alone(placed, members[0][0])
+            continue
         called = []
-        for _, function, own, total, group in sorted(functions.called(placed.depth, members)):
+        start = placed.start + placed.own
+        for _, (name, kind), own, group in functions.called(placed.depth, members):
+            total = sum(map(_weight, group))
             if total >= smallest:
-                name, kind = functions.identities[function]
-                child = Placed(name, kind, own, total, placed.depth + 1, start)
-                called.append((child, group))
+                called.append((Placed(name, kind, own, total, placed.depth + 1, start), group))
             start += total
-        waiting.extend(reversed(called))
+        called.reverse()
+        waiting += called
+
+
+def _ended(members: _Members, depth: int) -> tuple[int, int]:
+    """Return the weight and the number of those that end at a depth."""
+    own = count = 0
+    for stack, weight in members:
+        if len(stack) > depth:
+            break
+        own += weight
+        count += 1
+    return own, count
 
 
 class _Functions:
@@ -68,25 +84,32 @@ class _Functions:
     def __init__(self, profile: Profile) -> None:
         numbers: dict[tuple[str, FrameKind], int] = {}
         self._of_frame = [numbers.setdefault(f[:2], len(numbers)) for f in profile.frames]
-        self.identities = list(numbers)
+        self._identities = list(numbers)
         self._written = [format_frame(name, kind) for name, kind in numbers]
 
     def called(
         self, depth: int, members: _Members
-    ) -> Iterator[tuple[str, int, int, int, _Members]]:
-        """Group stacks by their frame at a depth: order, function, self, total, stacks."""
+    ) -> list[tuple[str, tuple[str, FrameKind], int, _Members]]:
+        """Group stacks by their function at a depth: order, function, self weight, stacks."""
         of_frame = self._of_frame
-        groups: dict[int, _Members] = {}
-        for member in members:
-            stack = member[0]
-            if len(stack) > depth:
-                groups.setdefault(of_frame[stack[depth]], []).append(member)
+        groups: defaultdict[int, list[tuple[IndexStack, int]]] = defaultdict(list)
+        for member in members[_ended(members, depth)[1] :]:
+            groups[of_frame[member[0][depth]]].append(member)
+        found: list[tuple[str, tuple[str, FrameKind], int, _Members]] = []
         for function, group in groups.items():
-            own = total = 0
-            for stack, weight in group:
-                total += weight
-                if len(stack) == depth + 1:
-                    own += weight
+            own = _ended(group, depth + 1)[0]
             # In a folded line a name is followed by a space where it is the leaf, else by a
             # semicolon; of two names where one starts with the other, these decide.
-            yield self._written[function] + (" " if own else ";"), function, own, total, group
+            order = self._written[function] + (" " if own else ";")
+            found.append((order, self._identities[function], own, group))
+        if len(found) > 1:
+            found.sort()
+        return found
+
+    def alone(self, placed: Placed, stack: IndexStack) -> Iterator[Placed]:
+        """Follow the only stack that passes through a frame."""
+        last = len(stack)
+        for depth in range(placed.depth + 1, last + 1):
+            name, kind = self._identities[self._of_frame[stack[depth - 1]]]
+            own = placed.total if depth == last else 0
+            yield Placed(name, kind, own, placed.total, depth, placed.start)

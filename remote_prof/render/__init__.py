@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 
 from remote_prof.render.folded import render_folded
@@ -10,19 +11,25 @@ from remote_prof.render.gecko import render_gecko
 from remote_prof.render.pprof import render_pprof
 from remote_prof.render.report import Renderer, Report
 from remote_prof.render.speedscope import render_speedscope
-from remote_prof.render.svg import render_svg
+from remote_prof.render.svg import Drawing, render_svg
 from remote_prof.render.top import render_top, render_top_json
 
-__all__ = ["RENDERERS", "Renderer", "Report"]
+__all__ = ["RENDERERS", "Drawing", "Renderer", "Report", "renderers"]
 
-RENDERERS: Mapping[str, Renderer] = MappingProxyType(
-    {
-        "folded": Renderer("folded", "profile.folded", render_folded),
-        "svg": Renderer("svg", "flamegraph.svg", render_svg),
-        "speedscope": Renderer("speedscope", "speedscope.json", render_speedscope),
-        "pprof": Renderer("pprof", "profile.pb.gz", render_pprof),
-        "gecko": Renderer("gecko", "profile.gecko.json", render_gecko),
-        "top": Renderer("top", "top.txt", render_top),
-        "top-json": Renderer("top-json", "top.json", render_top_json),
-    }
-)
+
+def renderers(drawing: Drawing) -> Mapping[str, Renderer]:
+    """Return every renderer by its name; pictures are drawn as is said."""
+    return MappingProxyType(
+        {
+            "folded": Renderer("folded", "profile.folded", render_folded),
+            "svg": Renderer("svg", "flamegraph.svg", partial(render_svg, drawing=drawing)),
+            "speedscope": Renderer("speedscope", "speedscope.json", render_speedscope),
+            "pprof": Renderer("pprof", "profile.pb.gz", render_pprof),
+            "gecko": Renderer("gecko", "profile.gecko.json", render_gecko),
+            "top": Renderer("top", "top.txt", render_top),
+            "top-json": Renderer("top-json", "top.json", render_top_json),
+        }
+    )
+
+
+RENDERERS = renderers(Drawing())

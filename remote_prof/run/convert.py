@@ -64,13 +64,15 @@ def _read(
         yield replace(profile, notes=tuple(f"{name}: {note}" for note in profile.notes))
 
 
-def report_of(profile: Profile, names: Iterable[str], *, title: str = "") -> Report:
+def report_of(
+    profile: Profile, names: Iterable[str], *, title: str = "", subtitle: str = ""
+) -> Report:
     """Return what is drawn of a profile; without a title, the names of its inputs are it."""
     return Report(
         profile=profile,
         quality=measure_quality(profile),
         title=title or ", ".join(Path(name).name for name in names if name != "-"),
-        subtitle=f"{profile.total} {profile.unit}",
+        subtitle=subtitle or f"{profile.total} {profile.unit}",
     )
 
 

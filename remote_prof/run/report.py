@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from remote_prof.errors import UsageError
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.records import Problem
-from remote_prof.render import RENDERERS, Report
+from remote_prof.render import RENDERERS, Renderer, Report
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
@@ -95,11 +95,15 @@ def build_report(
 
 
 def write_formats(
-    directory: RunDirectory, where: Path, report: Report, formats: Iterable[str]
+    directory: RunDirectory,
+    where: Path,
+    report: Report,
+    formats: Iterable[str],
+    known: Mapping[str, Renderer] = RENDERERS,
 ) -> tuple[Artifact, ...]:
     """Render each format and write its file."""
     return tuple(
-        directory.write(where / RENDERERS[name].filename, RENDERERS[name].render(report), raw=False)
+        directory.write(where / known[name].filename, known[name].render(report), raw=False)
         for name in formats
     )
 
@@ -116,9 +120,19 @@ def check_formats(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def remake(
-    directory: RunDirectory, manifest: Manifest, formats: Iterable[str], *, keep_offsets: bool
+    directory: RunDirectory,
+    manifest: Manifest,
+    formats: Iterable[str],
+    *,
+    keep_offsets: bool,
+    title: str = "",
+    subtitle: str = "",
+    known: Mapping[str, Renderer] = RENDERERS,
 ) -> tuple[Manifest, tuple[Analysis | None, ...]]:
-    """Make every file of a run again from its raw ones; return the new manifest."""
+    """Make every file of a run again from its raw ones; return the new manifest.
+
+    ``title`` and ``subtitle`` stand instead of the run's own where they are given.
+    """
     names = check_formats(formats)
     hosts: list[HostRecord] = []
     analyses: list[Analysis | None] = []
@@ -130,7 +144,8 @@ def remake(
             hosts.append(host)
             continue
         report = build_report(analysis, manifest.request, host, manifest.run_id)
-        made = write_formats(directory, path.parent, report, names)
+        report = replace(report, title=title or report.title, subtitle=subtitle or report.subtitle)
+        made = write_formats(directory, path.parent, report, names, known)
         kept = {a.path: a for a in host.artifacts} | {a.path: a for a in made}
         hosts.append(replace(host, quality=analysis.quality, artifacts=tuple(kept.values())))
     updated = replace(manifest, hosts=tuple(hosts))

@@ -242,6 +242,31 @@ def test_convert_to_stdout_and_to_a_file(cli: Cli) -> None:
     assert "<svg" in Path("a.svg").read_text()
 
 
+def test_convert_draws_as_asked(cli: Cli) -> None:
+    Path("profile.txt").write_bytes(RAW)
+    upright = cli("convert", "profile.txt", "--to", "svg").out
+    drawing = ("--width", "640", "--inverted", "--title", "mine", "--subtitle", "second line")
+    turned = cli("convert", "profile.txt", "--to", "svg", *drawing).out
+    assert 'width="1200"' in upright
+    assert 'data-shape="flame"' in upright
+    for text in ('<svg version="1.1" width="640"', ">mine</text>", ">second line</text>"):
+        assert text in turned
+    assert 'data-shape="icicle"' in turned
+    two = b"a 99\nb 1\n"
+    Path("two.folded").write_bytes(two)
+    for minwidth, frames in (("11.7", 3), ("12", 2)):
+        picture = cli("convert", "two.folded", "--to", "svg", "--minwidth", minwidth).out
+        assert picture.count("<rect x=") - 1 == frames, "the legend has one"
+
+
+def test_report_draws_as_asked(cli: Cli, a_run: Path) -> None:
+    drawing = ("--width", "640", "--inverted", "--title", "mine", "--subtitle", "second line")
+    assert cli("report", "last", "--format", "svg", *drawing).code == 0
+    picture = next(a_run.rglob("flamegraph.svg")).read_text()
+    for text in ('width="640"', ">mine</text>", ">second line</text>", 'data-shape="icicle"'):
+        assert text in picture
+
+
 def test_convert_reads_stdin(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(RAW)))
     assert cli("convert", "-", "--to", "folded").out == "svc;main;work 40\n"
@@ -295,6 +320,8 @@ def test_convert_reads_what_it_is_told_to(cli: Cli) -> None:
         (["good", "other", "--to", "svg"], 5, "good and other cannot be added up"),
         (["empty", "--to", "svg"], 3, "there are no samples in empty"),
         (["good", "--to", "svg", "-o", "no/where"], 5, "no/where cannot be written"),
+        (["good", "--to", "svg", "--width", "20"], 5, "Invalid value for '--width'"),
+        (["good", "--to", "svg", "--minwidth", "-1"], 5, "Invalid value for '--minwidth'"),
         ([], 5, "Missing"),
     ],
 )

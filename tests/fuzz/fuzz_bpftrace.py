@@ -19,8 +19,9 @@ from tests.fuzz.harness import RECORDINGS, Harness, read_seeds
 _SVG = "{http://www.w3.org/2000/svg}"
 ELEMENTS = {"svg", "desc", "style", "rect", "text", "g", "title", "script"}
 ATTRIBUTES = {
-    *("version", "width", "height", "viewBox", "id", "x", "y", "rx", "fill", "text-anchor"),
-    *("data-s", "data-w"),
+    *("version", "width", "height", "viewBox", "id", "class", "x", "y", "fill", "text-anchor"),
+    *("role", "aria-labelledby", "aria-describedby"),
+    *("data-shape", "data-top", "data-floor", "data-unit", "data-weights"),
 }
 
 

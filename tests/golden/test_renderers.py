@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from remote_prof.parse.pprof import parse_pprof
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.quality import measure_quality
-from remote_prof.render import RENDERERS, Renderer, Report
-from remote_prof.render.svg import colour, fit, printable
+from remote_prof.render import RENDERERS, Drawing, Renderer, Report, renderers
+from remote_prof.render.lettering import fit
+from remote_prof.render.svg import colour, printable
 
 DATA = Path(__file__).parent / "data"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -142,23 +143,24 @@ def boxes(data: bytes) -> dict[str, tuple[float, float, float, str]]:
     """Read x, y, width and shown text by tooltip."""
     found = {}
     for group in ET.fromstring(data).iterfind(f"{SVG}g/{SVG}g"):
-        title, rect, text = group.find(f"{SVG}title"), group.find(f"{SVG}rect"), group[2]
+        title, rect = group.find(f"{SVG}title"), group.find(f"{SVG}rect")
         assert title is not None
         assert rect is not None
         x, y, width = (float(rect.get(name) or "nan") for name in ("x", "y", "width"))
-        found[title.text or ""] = (x, y, width, text.text or "")
+        found[title.text or ""] = (x, y, width, group.findtext(f"{SVG}text", ""))
     return found
 
 
 def test_rectangles_are_where_flamegraph_pl_puts_them() -> None:
-    # 1180 px for 4 samples: 295 px each. Two levels and the root: 3 * 16 + 36 + 34 px high.
+    # 1180 px for 4 samples: 295 px each. Two levels and the root: 3 * 16 + 36 + 34 px high, and
+    # a row of 18 px for the legend.
     stacks: dict[Stack, int] = {
         (Frame("a"),): 1,
         (Frame("a"), Frame("b")): 2,
         (Frame("c"),): 1,
     }
     data = RENDERERS["svg"].render(make_report(stacks))
-    assert ET.fromstring(data).get("height") == "118"
+    assert ET.fromstring(data).get("height") == "136"
     assert boxes(data) == {
         "all (4 samples, 100%)": (10.0, 69.0, 1180.0, "all"),
         "a (3 samples, 75.00%)": (10.0, 53.0, 885.0, "a"),
@@ -179,6 +181,68 @@ def test_frames_narrower_than_a_tenth_of_a_pixel_are_left_out() -> None:
     assert shown == {"all", "wide", "enough"}
 
 
+def test_an_icicle_stands_on_its_head() -> None:
+    stacks: dict[Stack, int] = {(Frame("a"), Frame("b")): 3, (Frame("c"),): 1}
+    upright = boxes(RENDERERS["svg"].render(make_report(stacks)))
+    turned = boxes(renderers(Drawing(inverted=True))["svg"].render(make_report(stacks)))
+    assert {name: (x, width, text) for name, (x, _, width, text) in upright.items()} == {
+        name: (x, width, text) for name, (x, _, width, text) in turned.items()
+    }
+    assert [y for _, y, _, _ in turned.values()] == [36, 52, 68, 52]
+    assert [y for _, y, _, _ in upright.values()] == [69, 53, 37, 53]
+
+
+@pytest.mark.parametrize(("width", "expected"), [(200, 180.0), (400, 380.0), (2400, 2380.0)])
+def test_the_width_is_as_asked(width: int, expected: float) -> None:
+    data = renderers(Drawing(width_px=width))["svg"].render(mixed())
+    root = ET.fromstring(data)
+    assert root.get("width") == str(width)
+    assert root.get("viewBox") == f"0 0 {width} {root.get('height')}"
+    assert boxes(data)["all (101 samples, 100%)"][2] == expected
+    for x, y, _ in texts(root):
+        assert 0 <= x <= width
+        assert 0 < y < float(root.get("height") or "nan")
+
+
+def texts(root: ET.Element) -> list[tuple[float, float, str]]:
+    return [
+        (float(text.get("x") or "nan"), float(text.get("y") or "nan"), text.text or "")
+        for text in root.iter(f"{SVG}text")
+    ]
+
+
+def test_narrower_frames_than_asked_are_left_out() -> None:
+    stacks: dict[Stack, int] = {(Frame("wide"),): 98, (Frame("narrow"),): 2}
+    report = make_report(stacks)  # 11.8 px a sample
+    assert len(boxes(renderers(Drawing(minwidth_px=23.6))["svg"].render(report))) == 3
+    assert len(boxes(renderers(Drawing(minwidth_px=23.7))["svg"].render(report))) == 2
+    assert list(boxes(renderers(Drawing(minwidth_px=float("inf")))["svg"].render(report))) == [
+        "all (100 samples, 100%)"
+    ]
+
+
+def test_the_legend_has_the_kinds_that_occur() -> None:
+    words = [text for _, _, text in texts(ET.fromstring(RENDERERS["svg"].render(mixed())))]
+    assert words[2:10] == [
+        *("process", "user", "kernel", "JIT", "interpreted", "inlined", "unresolved"),
+        "callers cut off",
+    ]
+    alone = RENDERERS["svg"].render(make_report({(Frame("f", FrameKind.KERNEL),): 1}))
+    assert [text for _, _, text in texts(ET.fromstring(alone))] == [
+        *("title", "kernel", "all", "f", "")
+    ]
+
+
+def test_what_the_script_reads_is_exact() -> None:
+    stacks: dict[Stack, int] = {(Frame("a"),): 1, (Frame("a"), Frame("b")): 2, (Frame("c"),): 4}
+    frames = ET.fromstring(RENDERERS["svg"].render(make_report(stacks))).find(
+        f"{SVG}g[@id='frames']"
+    )
+    assert frames is not None
+    # For each frame: how far it starts behind the one before, total, self.
+    assert frames.get("data-weights") == "0 7 0 0 3 1 1 2 2 2 4 4"
+
+
 def test_numbers_have_thousands_separators_and_their_unit() -> None:
     stacks: dict[Stack, int] = {(Frame("f"),): 1_234_567, (Frame("g"),): 1}
     assert "f (1,234,567 us, 100.00%)" in boxes(RENDERERS["svg"].render(make_report(stacks, "us")))
@@ -186,17 +250,29 @@ def test_numbers_have_thousands_separators_and_their_unit() -> None:
 
 def test_a_file_that_needs_no_network() -> None:
     text = RENDERERS["svg"].render(mixed()).decode()
-    assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"https?://[^\"' ]+", text)) == {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xhtml",
+    }
     assert "<script><![CDATA[" in text
     assert text.count("]]>") == 2, "only the style's and the script's own ends"
 
 
 @pytest.mark.parametrize(
     ("width", "shown"),
-    [(100, "handle_request"), (99, "handle_requ.."), (22, "h.."), (21, ""), (0, "")],
+    [(96, "handle_request"), (95, "handle_reque.."), (16, "h.."), (15, ""), (0, ""), (-9, "")],
 )
 def test_text_is_cut_to_its_room(width: float, shown: str) -> None:
     assert fit("handle_request", width) == shown
+    assert fit("handle_request", 2 * width, font_px=24) == shown
+
+
+def test_wide_letters_take_more_room() -> None:
+    assert fit("iiiiiiii", 40) == "iiiiiiii"
+    assert fit("WWWWWWWW", 40) == "WW.."
+    assert fit("\u65e5\u672c\u8a9e\u65e5\u672c", 40) == "\u65e5\u672c.."
+    assert fit("\U0001f600\U0001f600\U0001f600", 40) == "\U0001f600\U0001f600.."
+    assert fit("", 40) == ""
 
 
 def test_names_cannot_forge_what_is_around_them() -> None:
