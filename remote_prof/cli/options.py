@@ -94,7 +94,7 @@ Subtitle = Annotated[
 Width = Annotated[
     int,
     typer.Option(
-        min=200, max=100_000, metavar="PX", help="Width of the SVG.", rich_help_panel=_PICTURE
+        min=300, max=100_000, metavar="PX", help="Width of the SVG.", rich_help_panel=_PICTURE
     ),
 ]
 MinWidth = Annotated[

@@ -10,6 +10,7 @@
   const list = svg.querySelector("#frames"), details = svg.querySelector("#details");
   const WIDTH = svg.viewBox.baseVal.width;
   const top = Number(list.dataset.top), floor = Number(list.dataset.floor);
+  const isAlone = svg === document.documentElement && window.parent === window;
   if (!list.firstElementChild) return;
 
   // In the order of drawing: callers before callees, left before right. So what a frame calls, and
@@ -168,7 +169,8 @@
     try {
       pattern = new RegExp(term, ignoreCase ? "i" : "");
     } catch (error) {
-      matched.value = matched.title = error.message;
+      matched.value = "not a regex";
+      matched.title = error.message;
       return;
     }
     const known = new Map();
@@ -187,7 +189,8 @@
         covered = frame.end;
       }
     }
-    matched.value = "Matched: " + ((100 * weight) / (root.end - root.start)).toFixed(1) + "%";
+    const share = ((100 * weight) / (root.end - root.start)).toFixed(1) + "%";
+    matched.value = isNarrow ? share : "Matched: " + share;
   }
 
   // One frame can be reached by Tab; arrows go on from there.
@@ -212,9 +215,9 @@
     if (key === (inverted ? "ArrowUp" : "ArrowDown")) return frame.caller;
     if (key === (inverted ? "ArrowDown" : "ArrowUp")) {
       // The widest: that is where the time goes.
+      const width = (each) => each.end - each.start;
       return callees(frame).reduce(
-        (widest, each) => (!widest || each.end - each.start > widest.end - widest.start ? each : widest),
-        null,
+        (widest, each) => (widest && width(widest) >= width(each) ? widest : each), null,
       );
     }
     const siblings = frame.caller ? callees(frame.caller) : [];
@@ -235,9 +238,9 @@
   }
 
   const isNarrow = WIDTH < NARROW;
-  const rowWidth = WIDTH - 2 * PAD;
-  const left = controls(PAD, isNarrow ? Math.min(BUTTONS, rowWidth * 0.4) : BUTTONS, "controls");
-  const searchWidth = isNarrow ? rowWidth - Math.min(BUTTONS, rowWidth * 0.4) : SEARCH;
+  const row = WIDTH - 2 * PAD, buttons = Math.min(BUTTONS, Math.max(0.4 * row, 105));
+  const left = controls(PAD, buttons, "controls");
+  const searchWidth = Math.min(SEARCH, row - buttons);
   const right = controls(WIDTH - PAD - searchWidth, searchWidth, "controls end");
   const shape = make(left, "button", { type: "button" });
   function nameShape() {
@@ -245,12 +248,15 @@
     shape.title = inverted ? "Draw callers below" : "Draw callers above";
   }
   nameShape();
-  const reset = make(left, "button", { type: "button", textContent: "Reset zoom", hidden: true });
+  const reset = make(left, "button", {
+    type: "button", textContent: isNarrow ? "Reset" : "Reset zoom", hidden: true,
+  });
   const matched = make(right, "output", { htmlFor: "search" });
   const field = make(right, "input", {
     id: "search", type: "search", placeholder: "Search (regex)", spellcheck: false,
-    autocomplete: "off", ariaLabel: "Mark functions: regular expression",
+    autocomplete: "off",
   });
+  field.setAttribute("aria-label", "Mark functions: regular expression");
   const label = make(right, "label", { title: "Ignore case" });
   const ignoreCase = make(label, "input", { type: "checkbox", id: "ignorecase" });
   make(label, "span", { textContent: isNarrow ? "ic" : "ignore case" });
@@ -304,7 +310,7 @@
       field.value = "";
       search("", false);
       if (zoomed !== root) zoom(root);
-    } else if (isFind && document.activeElement !== field) {
+    } else if (isFind && isAlone && document.activeElement !== field) {
       event.preventDefault(); // pressed again, it is the browser's own
       field.focus();
       field.select();
@@ -318,7 +324,7 @@
   );
   setCurrent(root);
   // Alone in a window it takes the window's width, within what keeps texts legible.
-  if (svg === document.documentElement && window.parent === window) {
+  if (isAlone) {
     Object.assign(svg.style, {
       display: "block", width: "100%", height: "auto", margin: "0 auto",
       minWidth: 0.75 * WIDTH + "px", maxWidth: 1.5 * WIDTH + "px",
