@@ -30,7 +30,9 @@ def convert(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files; - is standard input.")
     ],
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="folded, svg or speedscope.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="folded, svg, html or speedscope.")
+    ],
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",

@@ -28,7 +28,7 @@ def report(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="folded, svg, speedscope; repeatable (as the run had them).",
+            help="folded, svg, html, speedscope; repeatable (as the run had them).",
         ),
     ] = None,
     offsets: options.Offsets = False,

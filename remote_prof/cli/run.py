@@ -114,7 +114,7 @@ def run(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="folded, svg, speedscope; repeatable (all).",
+            help="folded, svg, html, speedscope; repeatable (all).",
             rich_help_panel=_RESULT,
         ),
     ] = None,

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.quality import measure_quality
+from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Renderer, Report
 from remote_prof.render.svg import colour, fit, printable
 
@@ -54,6 +55,7 @@ def mixed() -> Report:
         title="api on prod-3 <&>",
         subtitle="on-CPU, 99 Hz, 30 s",
         facts={"host": "prod-3", "kernel": "6.1"},
+        problems=(Problem(Severity.WARNING, "the clock is off", "by 3 s", "set it"),),
     )
 
 
