@@ -73,8 +73,9 @@ soak: $(READY)  ## Slow faults, then RUNS=300 runs in a row: nothing grows, noth
 bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q tests/golden tests/docs/test_faults.py --bless
 
-bench: $(READY)  ## Measure against the procedure by hand
+bench: $(READY)  ## Measure runs against the procedure by hand, and the HTML report
 	$(SUDO) $(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.html
 
 build: $(READY)  ## Build the wheel and the sdist
 	$(BIN)/pip install --quiet build

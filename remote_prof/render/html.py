@@ -22,7 +22,7 @@ from string import Template
 from typing import Any
 
 from remote_prof.profile.folded import format_frame
-from remote_prof.profile.model import Frame, FrameKind, Profile, Quality, is_kernel
+from remote_prof.profile.model import UNKNOWN, Frame, FrameKind, Profile, Quality, is_kernel
 from remote_prof.profile.quality import hints
 from remote_prof.profile.summary import FunctionShare, top_functions
 from remote_prof.render.report import Report
@@ -208,7 +208,7 @@ def _rows(profile: Profile, functions: list[FunctionShare]) -> str:
 
 
 def _short(name: str) -> str:
-    return fit(printable(name), _LONGEST_NAME, character_px=1)
+    return fit(printable(name) or UNKNOWN, _LONGEST_NAME, character_px=1)
 
 
 def _text(text: str) -> str:

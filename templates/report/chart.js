@@ -185,7 +185,6 @@ class Chart {
     }
     if (this.hover >= 0) this.outline(this.hover, this.palette.hover, 1);
     if (this.cursor >= 0 && document.activeElement === this.canvas) this.outline(this.cursor, this.palette.accent, 2);
-    this.drawn?.();
   }
 
   // Draws a row. Frames below a pixel are found by halves and drawn together.

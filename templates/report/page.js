@@ -166,7 +166,7 @@ function search() {
   const told = find("matched");
   let pattern;
   try {
-    pattern = state.search ? new RegExp(state.search, "u") : null;
+    pattern = state.search ? new RegExp(state.search) : null;
   } catch (error) {
     told.textContent = error.message.replace(/^.*: /s, ""); // the pattern stands beside it
     told.className = "bad";

@@ -77,6 +77,10 @@ class Grower {
 function growTree(profile, keys, keyOf, options) {
   const { frame, parent, own } = profile.tree;
   const count = frame.length;
+  if (options.group === "name" && options.kernel && !options.collapse && keys.length === keyOf.length) {
+    // Each frame has a key of its own, and none is left out: the tree is that of the profile.
+    return { parent, key: frame.map((number) => (number < 0 ? -1 : keyOf[number])), own, length: count };
+  }
   // A node makes one more at most; a root may make its group's too.
   const tree = new Grower(count + profile.roots.size);
   const groups = options.group === "name" ? null : new Groups(profile, keys, options.group);

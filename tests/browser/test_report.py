@@ -356,12 +356,12 @@ def test_what_a_profile_has_not_is_not_offered(reports: Reports) -> None:
     page = reports.open(report_of({(Frame("a"), Frame("b")): 1}))
     for label in ("Kernel", "Modules", "Offsets", "Group"):
         expect(page.get_by_label(label)).to_be_hidden()
-    expect(page.get_by_label("Fold recursion")).to_be_visible()
+    expect(page.get_by_label("Collapse recursion")).to_be_visible()
 
 
 def test_recursion_is_folded(reports: Reports) -> None:
     page = reports.open(sample())
-    page.get_by_label("Fold recursion").check()
+    page.get_by_label("Collapse recursion").check()
 
     def fold(stack: Stack) -> Stack:
         return tuple(
