@@ -53,7 +53,7 @@ check: $(READY)  ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(READY)  ## Tests that need no host: unit, recorded, golden, command line, packaging
+unit: $(READY)  ## Tests that need no host: unit, recorded, golden, browser, command line, packaging
 	$(BIN)/pytest -q --ignore tests/lab
 
 lab-test: $(READY)  ## Tests on real hosts

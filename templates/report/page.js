@@ -25,17 +25,21 @@ const table = new FunctionTable(document.querySelector(".table"), {
 // ---- state
 
 function change(changes, isStep = false) {
-  const next = { ...state, ...changes };
-  show(next);
+  show({ ...state, ...changes });
   writeAddress(isStep);
 }
 
 function writeAddress(isStep) {
   clearTimeout(settling);
-  settling = 0;
   const hash = formatState(state);
   if (hash === (location.hash || "#")) return;
   history[isStep ? "pushState" : "replaceState"](null, "", hash);
+}
+
+// For what changes many times a second: browsers limit how often an address does.
+function writeAddressSoon() {
+  clearTimeout(settling);
+  settling = setTimeout(() => writeAddress(false), SETTLE_MS);
 }
 
 function restore() {
@@ -73,7 +77,7 @@ function show(next, isRestored = false) {
   }
   find("graph").hidden = state.view !== "graph";
   find("sandwich").hidden = state.view !== "sandwich";
-  showSandwich(isNewTree, isRestored);
+  showSandwich(isNewTree);
   if (isRestored) zoomAsTold();
   if (isNewTree) table.show(made, made.tree.total[0] || 1);
   if (isNewTree || differs("sort", "up", "filter")) arrange();
@@ -115,13 +119,12 @@ function showGraph(isNewTree, isRestored) {
 // The names on the way to what the graph is zoomed to, and the way by the same names elsewhere.
 function zoomedPath() {
   const { tree, view } = graph;
+  const end = (node) => tree.start[node] + tree.total[node];
   const path = [];
-  let node = 0;
-  for (let next = 0; next >= 0; ) {
-    if (next) path.push(graph.keys[tree.key[next]]);
-    node = next;
-    if (tree.start[node] >= view.left && tree.start[node] + tree.total[node] <= view.right) break;
-    next = childWhere(tree, node, (child) => tree.start[child] <= view.left && tree.start[child] + tree.total[child] >= view.right);
+  for (let node = 0; node >= 0; ) {
+    if (node) path.push(graph.keys[tree.key[node]]);
+    if (tree.start[node] >= view.left && end(node) <= view.right) break;
+    node = childWhere(tree, node, (child) => tree.start[child] <= view.left && end(child) >= view.right);
   }
   return path;
 }
@@ -142,14 +145,12 @@ function childWhere(tree, node, wanted) {
   return -1;
 }
 
-function showSandwich(isNewTree, isRestored) {
+function showSandwich(isNewTree) {
   if (state.view !== "sandwich" || made.selected < 0) return;
   if (made.sandwich === made.selected && !isNewTree) return;
-  const isOther = made.sandwich !== undefined || !isRestored;
   made.sandwich = made.selected;
   callers.show(layOut(growCallers(made.tree, made.selected), true), made.keys);
   callees.show(layOut(growCallees(made.tree, made.selected), true), made.keys);
-  if (isOther && !isRestored) Object.assign(state, { callers: "", callees: "" });
 }
 
 function zoomAsTold() {
@@ -315,10 +316,7 @@ for (const [name, chart] of Object.entries(charts)) {
       state[name] = formatView(chart);
       showReset();
       if (isStep) writeAddress(true);
-      else {
-        clearTimeout(settling);
-        settling = setTimeout(() => writeAddress(false), SETTLE_MS);
-      }
+      else writeAddressSoon();
     },
     picked(node) {
       const key = chart.tree.key[node];
@@ -402,7 +400,10 @@ function listenToControls() {
   }
   find("group").addEventListener("change", (event) => change({ group: event.target.value }, true));
   for (const name of ["search", "filter"]) {
-    find(name).addEventListener("input", (event) => change({ [name]: event.target.value }));
+    find(name).addEventListener("input", (event) => {
+      show({ ...state, [name]: event.target.value });
+      writeAddressSoon();
+    });
     find(name).addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();

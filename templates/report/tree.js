@@ -107,7 +107,7 @@ function growTree(profile, keys, keyOf, options) {
 // the one that has a pid is its host, one below it is a thread; where there is but one, it bears
 // the name of the thread, and the pid of the process.
 function rootsOf(profile) {
-  const { frame, parent, own } = profile.tree;
+  const { frame, parent } = profile.tree;
   const told = new Map(); // by node
   for (let node = 1; node < frame.length; node += 1) {
     const number = frame[node];
