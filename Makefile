@@ -56,7 +56,7 @@ check: $(READY)  ## Format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(READY)  ## Tests that need no host: unit, recorded, golden, command line, packaging
+unit: $(READY)  ## Tests that need no host: unit, recorded, golden, browser, command line, packaging
 	$(BIN)/pytest -q --ignore tests/lab
 
 lab-test: $(READY)  ## Tests on real hosts
@@ -76,9 +76,10 @@ soak: $(READY)  ## Slow faults, then RUNS=300 runs in a row: nothing grows, noth
 bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q tests/golden tests/docs/test_faults.py --bless
 
-bench: $(READY)  ## Measure against peers: drawing, and a run against the procedure by hand
+bench: $(READY)  ## Measure against peers: drawing, the HTML report, a run against the procedure by hand
 	$(BIN)/python -m benchmarks.render $(if $(FLAMEGRAPH),--flamegraph $(FLAMEGRAPH)) $(if $(INFERNO),--inferno $(INFERNO))
 	$(SUDO) $(BIN)/python -m benchmarks.overhead
+	$(BIN)/python -m benchmarks.html
 
 build: $(READY)  ## Build the wheel and the sdist
 	$(BIN)/pip install --quiet build

@@ -114,7 +114,7 @@ def run(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help=f"{options.FORMATS}; repeatable (folded, svg, speedscope).",
+            help=f"{options.FORMATS}; repeatable (folded, svg, html, speedscope).",
             rich_help_panel=_RESULT,
         ),
     ] = None,

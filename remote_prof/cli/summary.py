@@ -13,6 +13,8 @@ from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
     from remote_prof.run.job import HostResult
@@ -44,10 +46,12 @@ def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
         _show_details(record)
     if not record.artifacts:
         return
-    graphs = [a.path for a in record.artifacts if a.path.endswith(".svg")]
-    if graphs:
-        console.line(f"flame graph: {directory.path / graphs[0]}", style="bold")
-    else:
+    graphs = {path.suffix: path for path in _graphs(result, directory)}
+    if ".svg" in graphs:
+        console.line(f"flame graph: {graphs['.svg']}", style="bold")
+    if ".html" in graphs:
+        console.line(f"report: {graphs['.html']}", style="bold")
+    if not graphs:
         console.line(f"files: {directory.path / record.directory}")
 
 
@@ -137,11 +141,16 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
 
 
 def open_graph(outcome: Outcome) -> None:
-    """Open the flame graphs with the desktop's own viewer."""
+    """Open what one can work with, or else the picture, with the desktop's own viewer."""
     for result in outcome.results:
-        for artifact in result.record.artifacts:
-            if artifact.path.endswith(".svg"):
-                typer.launch(str((outcome.directory.path / artifact.path).absolute()))
+        graphs = sorted(_graphs(result, outcome.directory), key=lambda path: path.suffix)
+        for path in graphs[:1]:
+            typer.launch(str(path.absolute()))
+
+
+def _graphs(result: HostResult, directory: RunDirectory) -> list[Path]:
+    paths = [directory.path / artifact.path for artifact in result.record.artifacts]
+    return [path for path in paths if path.suffix in (".html", ".svg")]
 
 
 def _percent(share: float) -> str:

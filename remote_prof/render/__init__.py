@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from remote_prof.render.folded import render_folded
 from remote_prof.render.gecko import render_gecko
+from remote_prof.render.html import render_html
 from remote_prof.render.pprof import render_pprof
 from remote_prof.render.report import Renderer, Report
 from remote_prof.render.speedscope import render_speedscope
@@ -23,6 +24,7 @@ def renderers(drawing: Drawing) -> Mapping[str, Renderer]:
         {
             "folded": Renderer("folded", "profile.folded", render_folded),
             "svg": Renderer("svg", "flamegraph.svg", partial(render_svg, drawing=drawing)),
+            "html": Renderer("html", "flamegraph.html", render_html),
             "speedscope": Renderer("speedscope", "speedscope.json", render_speedscope),
             "pprof": Renderer("pprof", "profile.pb.gz", render_pprof),
             "gecko": Renderer("gecko", "profile.gecko.json", render_gecko),

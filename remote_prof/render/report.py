@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from remote_prof.profile.model import Profile, Quality
+from remote_prof.records import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,8 @@ class Report:
     """A profile with all that a reader has to know of it.
 
     ``title`` and ``subtitle`` are one line each. ``facts`` are names and values about the run
-    (host, target, command, versions...) in the order in which they are to be shown.
+    (host, target, command, versions...) in the order in which they are to be shown. ``problems`` is
+    what the run and the quality of its profile have to say.
     """
 
     profile: Profile
@@ -21,6 +23,7 @@ class Report:
     title: str
     subtitle: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

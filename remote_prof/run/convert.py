@@ -9,7 +9,7 @@ from pathlib import Path
 from remote_prof.errors import NoSamplesError, UsageError
 from remote_prof.parse import Reader, read_profile
 from remote_prof.profile.model import Profile
-from remote_prof.profile.quality import measure_quality
+from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.summary import merge
 from remote_prof.render import RENDERERS, Report
 
@@ -68,9 +68,11 @@ def report_of(
     profile: Profile, names: Iterable[str], *, title: str = "", subtitle: str = ""
 ) -> Report:
     """Return what is drawn of a profile; without a title, the names of its inputs are it."""
+    quality = measure_quality(profile)
     return Report(
         profile=profile,
-        quality=measure_quality(profile),
+        quality=quality,
+        problems=tuple(hints(profile, quality)),
         title=title or ", ".join(Path(name).name for name in names if name != "-"),
         subtitle=subtitle or f"{profile.total} {profile.unit}",
     )

@@ -269,7 +269,7 @@ class _Run:
         self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints
         record = self._final_record(None)
-        report = build_report(self._analysis, request, record, self._job.run_id)
+        report = build_report(self._analysis, self._directory.load_manifest(), record)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
 
     def _take_what_is_here(self, where: Path) -> None:

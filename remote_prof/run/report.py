@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,20 +67,21 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
     )
 
 
-def build_report(
-    analysis: Analysis, manifest_request: RequestRecord, host: HostRecord, run_id: str
-) -> Report:
-    """Return what a renderer draws, with the facts of the run."""
-    request, quality = manifest_request, analysis.quality
+def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Report:
+    """Return what a renderer draws, with the facts of the run and its problems."""
+    request, quality = manifest.request, analysis.quality
     target = host.target
     name = target.container if target else request.target
     facts = {
-        "run": run_id,
+        "run": manifest.run_id,
         "host": f"{host.name} ({host.address})",
         "container": f"{name} ({target.container_id[:12]})" if target else name,
         "image": target.image if target else "",
         "kernel": host.kernel,
+        "engine": host.engine,
         "tool": analysis.profile.tool,
+        "command": _command(manifest.command),
+        "began": manifest.started_at,
         "sampled": f"{request.duration_s:g} s at {request.frequency_hz} Hz, "
         f"{request.stacks} stacks",
         "samples": f"{quality.got}"
@@ -91,7 +93,13 @@ def build_report(
         title=f"{name} on {host.name}",
         subtitle=f"on-CPU, {facts['samples']} samples, {facts['sampled']}",
         facts={key: value for key, value in facts.items() if value},
+        # A run notes the hints too, among the rest.
+        problems=tuple(dict.fromkeys((*analysis.hints, *host.problems))),
     )
+
+
+def _command(argv: Sequence[str]) -> str:
+    return shlex.join([Path(argv[0]).name, *argv[1:]]) if argv else ""
 
 
 def write_formats(
@@ -143,7 +151,7 @@ def remake(
         if path is None or analysis is None:
             hosts.append(host)
             continue
-        report = build_report(analysis, manifest.request, host, manifest.run_id)
+        report = build_report(analysis, manifest, host)
         report = replace(report, title=title or report.title, subtitle=subtitle or report.subtitle)
         made = write_formats(directory, path.parent, report, names, known)
         kept = {a.path: a for a in host.artifacts} | {a.path: a for a in made}

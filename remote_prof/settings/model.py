@@ -35,7 +35,7 @@ class Settings:
     scope: Literal["container", "process"] = "container"
     runner: Literal["auto", "compose", "engine"] = "auto"
     results: Path = Path("results")
-    formats: tuple[str, ...] = ("folded", "svg", "speedscope")
+    formats: tuple[str, ...] = ("folded", "svg", "html", "speedscope")
     connect_timeout_s: float = 10.0
     host_key_checking: Literal["yes", "accept-new", "no"] = "yes"
     user: str | None = None

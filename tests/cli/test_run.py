@@ -53,6 +53,9 @@ def test_a_run(cli: Cli, script: Script) -> None:
     graph = the_run() / "hosts/prod-3/api/flamegraph.svg"
     assert f"flame graph: {graph}" in done.out
     assert graph.read_bytes().startswith(b"<?xml")
+    report = graph.with_suffix(".html")
+    assert f"report: {report}" in done.out
+    assert report.read_bytes().startswith(b"<!DOCTYPE html>")
     assert (graph.parent / "profile.txt").read_bytes() == PROFILE
     assert script.written == [b"fetched\n"]
     assert "prod-3: connecting" in done.err

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from remote_prof.parse.pprof import parse_pprof
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.quality import measure_quality
+from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Drawing, Renderer, Report, renderers
 from remote_prof.render.lettering import fit
 from remote_prof.render.svg import colour, printable
@@ -57,6 +58,7 @@ def mixed() -> Report:
         title="api on prod-3 <&>",
         subtitle="on-CPU, 99 Hz, 30 s",
         facts={"host": "prod-3", "kernel": "6.1"},
+        problems=(Problem(Severity.WARNING, "the clock is off", "by 3 s", "set it"),),
     )
 
 

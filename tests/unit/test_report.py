@@ -8,6 +8,7 @@ import pytest
 
 from remote_prof.engines import ProfileRequest
 from remote_prof.errors import UsageError
+from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -18,6 +19,7 @@ from remote_prof.run.manifest import (
 )
 from remote_prof.run.report import (
     analyse,
+    build_report,
     check_formats,
     find_engine,
     profile_request,
@@ -105,6 +107,22 @@ def test_every_file_is_made_again_from_the_raw_ones(run: RunDirectory) -> None:
     where = run.path / "hosts/prod-3/api"
     assert (where / "profile.txt").read_bytes() == RAW
     assert b"<svg" in (where / "flamegraph.svg").read_bytes()
+
+
+def test_a_report_has_the_facts_of_the_run_and_all_its_problems() -> None:
+    analysis = analyse(ENGINE, RAW, REQUEST, cpu_time_s=0.5)
+    few, *others = analysis.hints
+    clock = Problem(Severity.WARNING, "the clock is off")
+    host = HostRecord("prod-3", "10.0.0.3", Status.OK, kernel="6.1", problems=(clock, few))
+    command = ("/usr/local/bin/remote-prof", "run", "-H", "prod 3")
+    began = "2026-01-31T23:59:59+00:00"
+    manifest = Manifest(MANIFEST_VERSION, "one", "0.1", command, began, "", RECORD, (host,))
+    report = build_report(analysis, manifest, host)
+    assert report.problems == (few, *others, clock)
+    assert report.title == "api on prod-3"
+    assert report.facts["command"] == "remote-prof run -H 'prod 3'"
+    assert (report.facts["run"], report.facts["began"]) == ("one", began)
+    assert report.facts["samples"] == "40 of 50 expected"
 
 
 def test_making_again_twice_changes_nothing(run: RunDirectory) -> None:

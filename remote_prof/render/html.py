@@ -1,0 +1,208 @@
+"""The report as one page: an interactive flame graph with all that is known of its profile.
+
+The page is a single file that asks for nothing: its content security policy forbids every request,
+and lets run the one script and the one style sheet whose digests it names. The profile stands in
+it as JSON, in which ``<`` is escaped, so that no name can end the element. Scripts put names on the
+page as text alone.
+
+The stacks are numbers (varints as in protobuf: seven bits a byte, the lowest first) in base64. For
+each stack, in the order of its frames: how many frames it shares with the stack before, how many
+more it has, their numbers, and its weight. Frames are numbered in the order of their names. There
+is no compression: numbers of frames have little to give, and the page can read them at once.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from itertools import chain
+from string import Template
+from typing import Any
+
+from remote_prof.profile.folded import format_frame
+from remote_prof.profile.model import UNKNOWN, Frame, FrameKind, Profile, Quality, is_kernel
+from remote_prof.profile.quality import hints
+from remote_prof.profile.summary import FunctionShare, top_functions
+from remote_prof.render.report import Report
+from remote_prof.render.svg import colour, printable
+from remote_prof.templates import load_text
+
+# In the order in which they are joined: a script uses what stands before it.
+SCRIPTS = ("profile", "tree", "sandwich", "chart", "pointer", "table", "export", "address", "page")
+_NOSCRIPT_FUNCTIONS = 30
+_SUMMARY_FUNCTIONS = 5
+_LONGEST_NAME = 200  # characters, where scripts are off
+_KINDS = {kind: number for number, kind in enumerate(FrameKind)}
+
+
+def render_html(report: Report) -> bytes:
+    """Write the page. Its size goes with the distinct stacks, some 2 bytes a frame of the tree."""
+    style = load_text("report/report.css")
+    script = "".join(load_text(f"report/{name}.js") for name in SCRIPTS)
+    script = f'"use strict";\n(() => {{\n{script}}})();\n'
+    data = json.dumps(_document(report), separators=(",", ":")).replace("<", "\\u003c")
+    functions = top_functions(report.profile, _NOSCRIPT_FUNCTIONS)
+    page = Template(load_text("report/report.html")).substitute(
+        policy=_policy(script, style),
+        title=_text(report.title or "flame graph"),
+        subtitle=_text(report.subtitle),
+        summary=_text(_summary(report.profile, functions)),
+        style=style,
+        data=data,
+        script=script,
+        functions=_rows(report.profile, functions),
+    )
+    return page.encode()
+
+
+def _policy(script: str, style: str) -> str:
+    allowed = " ".join(
+        f"{name}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}';"
+        for name, text in (("script", script), ("style", style))
+    )
+    return f"default-src 'none'; {allowed} base-uri 'none'; form-action 'none'"
+
+
+def _document(report: Report) -> dict[str, Any]:
+    profile, quality = report.profile, report.quality
+    problems = dict.fromkeys((*hints(profile, quality), *report.problems))
+    verdict = quality.verdict
+    return {
+        "title": report.title,
+        "subtitle": report.subtitle,
+        "unit": profile.unit,
+        "facts": list(report.facts.items()),
+        "grade": verdict.grade if verdict else "",
+        "reason": verdict.reason if verdict else "",
+        "remedy": verdict.remedy if verdict else "",
+        "figures": _figures(quality),
+        "problems": [[p.severity, p.what, p.evidence, p.fix] for p in problems],
+        **_frames_and_stacks(profile),
+    }
+
+
+def _frames_and_stacks(profile: Profile) -> dict[str, Any]:
+    used = set(chain.from_iterable(profile.weights))
+    numbers = sorted(used, key=lambda number: _order(profile.frames[number]))
+    frames = [profile.frames[number] for number in numbers]
+    functions: dict[tuple[str, FrameKind], int] = {}
+    modules: dict[str, int] = {}
+    columns = {
+        "module": [
+            -1 if frame.module is None else modules.setdefault(frame.module, len(modules))
+            for frame in frames
+        ],
+        "offset": [-1 if frame.offset_bytes is None else frame.offset_bytes for frame in frames],
+        "pid": [-1 if frame.pid is None else frame.pid for frame in frames],
+    }
+    function = [functions.setdefault(frame[:2], len(functions)) for frame in frames]
+    ranks = [0] * len(profile.frames)
+    for rank, number in enumerate(numbers):
+        ranks[number] = rank
+    data, nodes = _packed(profile, ranks)
+    return {
+        "kinds": list(_KINDS),
+        "modules": list(modules),
+        "functions": {
+            "name": [name for name, _ in functions],
+            "kind": [_KINDS[kind] for _, kind in functions],
+            "colour": "".join(colour(name, kind)[1:] for name, kind in functions),
+        },
+        "frames": {
+            "function": function,
+            "kernel": "".join("01"[is_kernel(frame)] for frame in frames),
+            # What no frame has is left out.
+            **{name: column for name, column in columns.items() if set(column) - {-1}},
+        },
+        "nodes": nodes,
+        "stacks": b64encode(data).decode(),
+    }
+
+
+def _order(frame: Frame) -> tuple[str, str, str, str]:
+    more = f"{frame.module} {frame.offset_bytes} {frame.pid}"
+    return format_frame(frame.name, frame.kind), frame.name, frame.kind, more
+
+
+def _packed(profile: Profile, ranks: list[int]) -> tuple[bytes, int]:
+    """Return the stacks as they stand in the page, and how many nodes their tree has."""
+    stacks = sorted(
+        (tuple(map(ranks.__getitem__, stack)), weight) for stack, weight in profile.weights.items()
+    )
+    longest = max((len(stack) for stack, _ in stacks), default=0)
+    numbers = [_varint(number) for number in range(max(len(ranks), longest) + 1)]
+    written: list[bytes] = []
+    before: tuple[int, ...] = ()
+    nodes = 0
+    for stack, weight in stacks:
+        shared = _shared(before, stack)
+        more = stack[shared:]
+        written += (numbers[shared], numbers[len(more)])
+        written.extend(map(numbers.__getitem__, more))
+        written.append(_varint(weight))
+        nodes += len(more)
+        before = stack
+    return b"".join(written), nodes
+
+
+def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    length = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+def _varint(number: int) -> bytes:
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+def _figures(quality: Quality) -> list[tuple[str, str]]:
+    expected = f" of {quality.expected:,} expected" if quality.expected is not None else ""
+    return [
+        ("collected", f"{quality.got:,}{expected}"),
+        ("lost", f"{quality.lost:,}"),
+        ("unresolved", f"{quality.unresolved_share:.1%}"),
+        *((f"in {name}", f"{part:.1%}") for name, part in quality.unresolved_by_module.items()),
+        ("truncated", f"{quality.truncated_share:.1%}"),
+        ("shallow", f"{quality.shallow_share:.1%}"),
+        ("distinct stacks", f"{quality.distinct_stacks:,}"),
+    ]
+
+
+def _summary(profile: Profile, functions: list[FunctionShare]) -> str:
+    """Say in sentences what the picture shows, for those who do not see it."""
+    whole = profile.total or 1
+    widest = ", ".join(
+        f"{_short(share.name)} {share.self / whole:.1%}" for share in functions[:_SUMMARY_FUNCTIONS]
+    )
+    return (
+        f"Flame graph of {profile.total:,} {profile.unit} in {len(profile.weights):,} distinct "
+        f"stacks." + (f" Most self: {widest}." if widest else "")
+    )
+
+
+def _rows(profile: Profile, functions: list[FunctionShare]) -> str:
+    whole = profile.total or 1
+    return "".join(
+        f"<tr><td>{share.self / whole:.1%}</td><td>{share.total / whole:.1%}</td>"
+        f"<td>{escape(_short(share.name))}</td></tr>\n"
+        for share in functions
+    )
+
+
+def _short(name: str) -> str:
+    shown = printable(name) or UNKNOWN
+    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 2] + ".."
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))

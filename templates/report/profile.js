@@ -1,0 +1,85 @@
+// The profile that stands in the page. See remote_prof/render/html.py for its form.
+
+// Control characters, and what turns the direction of writing, would let a name forge its
+// surroundings.
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Cs}/gu;
+const LONGEST_NAME = 2000;
+
+function printable(text) {
+  const cut = text.length > LONGEST_NAME ? text.slice(0, LONGEST_NAME) + "…" : text;
+  return cut.replace(UNPRINTABLE, "\ufffd");
+}
+
+function loadProfile() {
+  const element = document.getElementById("profile");
+  const data = JSON.parse(element.textContent);
+  element.remove();
+  const { kinds, modules, functions, frames } = data;
+  const isKernel = Uint8Array.from(frames.kernel, Number);
+  const kindOf = frames.function.map((number) => kinds[functions.kind[number]]);
+  const profile = {
+    ...data,
+    isKernel,
+    kindOf,
+    nameOf: (frame) => functions.name[frames.function[frame]],
+    moduleOf: (frame) => (frames.module && frames.module[frame] >= 0 ? modules[frames.module[frame]] : null),
+    offsetOf: (frame) => (frames.offset ? frames.offset[frame] : -1),
+    pidOf: (frame) => (frames.pid ? frames.pid[frame] : -1),
+    tree: readStacks(data.stacks, data.nodes),
+  };
+  delete profile.stacks;
+  return profile;
+}
+
+// Stacks become the tree of their prefixes. Node 0 is the root, a caller stands before what it
+// calls, and `own` is the weight of the stacks that end in a node.
+function readStacks(text, nodes) {
+  const bytes = atob(text);
+  const frame = new Int32Array(nodes + 1);
+  const parent = new Int32Array(nodes + 1);
+  const own = new Float64Array(nodes + 1);
+  const path = [0];
+  let position = 0;
+  let node = 0;
+
+  function number() {
+    let value = 0;
+    let unit = 1;
+    for (;;) {
+      const byte = bytes.charCodeAt(position++);
+      value += (byte & 0x7f) * unit; // not by shifts: weights go beyond 32 bits
+      if (byte < 0x80) return value;
+      unit *= 128;
+    }
+  }
+
+  frame[0] = -1;
+  parent[0] = -1;
+  while (position < bytes.length) {
+    let depth = number();
+    const end = depth + number();
+    while (depth < end) {
+      node += 1;
+      frame[node] = number();
+      parent[node] = path[depth];
+      depth += 1;
+      path[depth] = node;
+    }
+    own[path[depth]] += number();
+  }
+  return { frame, parent, own };
+}
+
+// Calls `visit` with the frames and the weight of each stack, in their order.
+function eachStack(tree, visit) {
+  const stack = [];
+  const depth = new Int32Array(tree.frame.length);
+  for (let node = 0; node < tree.frame.length; node += 1) {
+    if (node) {
+      depth[node] = depth[tree.parent[node]] + 1;
+      stack.length = depth[node] - 1;
+      stack.push(tree.frame[node]);
+    }
+    if (tree.own[node]) visit(stack, tree.own[node]);
+  }
+}
