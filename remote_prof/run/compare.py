@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from remote_prof.profile.summary import merge
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest
-from remote_prof.run.report import Analysis, load_analysis
+from remote_prof.run.report import load_analysis
 
 _MOST_NAMES = 20
 
@@ -26,32 +26,12 @@ def load_side(name: str, data: bytes | None, results: Path) -> Side:
 
     ``data`` is the content where it is a file. Else it is a run (its id, the start of it, its
     directory, or ``last``), ``RUN/HOST`` or ``RUN/HOST/TARGET``; the profiles of several hosts are
-    added up. Raises UsageError where there is no such thing, NoSamplesError where it has no
-    profile, ParseError where it cannot be read.
+    added up. Raises UsageError where there is no such thing, NoSamplesError where a run has
+    no samples, ParseError where it cannot be read.
     """
     if data is not None:
         return _of_profile(name, read_profile(name, data))
-    directory, place = _find_run(name, results)
-    manifest = directory.load_manifest()
-    chosen = _choose(manifest, place)
-    loaded = [(record, load_analysis(directory, manifest, record)) for record in chosen]
-    there = [(record, analysis) for record, analysis in loaded if analysis]
-    if not there:
-        raise NoSamplesError(
-            f"{name} has no profile",
-            evidence=_listed(f"{host.name}: {host.error or host.status}" for host in chosen),
-            hint=f"remote-prof runs show {manifest.run_id}",
-        )
-    missing = tuple(
-        Problem(
-            Severity.WARNING,
-            f"{record.name} has no profile and is left out",
-            evidence=record.error or record.status,
-        )
-        for record, analysis in loaded
-        if not analysis
-    )
-    return _of_run(manifest, there, missing)
+    return _of_run(name, *_find_run(name, results))
 
 
 def load_both_sides(name: str, data: bytes) -> tuple[Side, Side]:
@@ -87,6 +67,46 @@ def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
         ) from None
 
 
+def _of_run(name: str, directory: RunDirectory, place: list[str]) -> Side:
+    manifest = directory.load_manifest()
+    chosen = _choose(manifest, place)
+    there: list[tuple[HostRecord, int | None]] = []  # and how many samples were expected of it
+    missing: list[Problem] = []
+
+    def profiles() -> Iterator[Profile]:
+        for record in chosen:
+            analysis = load_analysis(directory, manifest, record)
+            if analysis and analysis.quality.got:
+                there.append((record, analysis.quality.expected))
+                yield analysis.profile
+            else:
+                what = f"{record.name} has no samples and is left out"
+                missing.append(Problem(Severity.WARNING, what, record.error or record.status))
+
+    profile = merge(profiles())
+    if not there:
+        raise NoSamplesError(
+            f"{name} has no samples",
+            evidence=_listed(f"{host.name}: {host.error or host.status}" for host in chosen),
+            hint=f"remote-prof runs show {manifest.run_id}",
+        )
+    records, expected = zip(*there, strict=True)
+    known = [number for number in expected if number is not None]
+    quality = measure_quality(profile, sum(known) if len(known) == len(expected) else None)
+    targets = dict.fromkeys(_target(manifest, record) for record in records)
+    hosts = dict.fromkeys(record.name for record in records)
+    request = manifest.request
+    return Side(
+        name=f"{_listed(targets)} on {_listed(hosts)}, run {manifest.run_id}",
+        profile=profile,
+        quality=quality,
+        samples=count_samples(profile),
+        duration_s=request.duration_s,
+        scope=f"{request.scope}, {request.stacks} stacks",
+        problems=(*missing, *hints(profile, quality)),
+    )
+
+
 def _choose(manifest: Manifest, place: list[str]) -> list[HostRecord]:
     """Return the hosts of a run that were named, all of them where none was."""
     host, target, *more = [*place, "", ""][: max(2, len(place))]
@@ -105,28 +125,6 @@ def _choose(manifest: Manifest, place: list[str]) -> list[HostRecord]:
             hint="name it as RUN/HOST/TARGET",
         )
     return found
-
-
-def _of_run(
-    manifest: Manifest, there: list[tuple[HostRecord, Analysis]], missing: tuple[Problem, ...]
-) -> Side:
-    records = [record for record, _ in there]
-    profile = merge(analysis.profile for _, analysis in there)
-    expected = [analysis.quality.expected for _, analysis in there]
-    known = [number for number in expected if number is not None]
-    quality = measure_quality(profile, sum(known) if len(known) == len(expected) else None)
-    targets = dict.fromkeys(_target(manifest, record) for record in records)
-    hosts = dict.fromkeys(record.name for record in records)
-    request = manifest.request
-    return Side(
-        name=f"{_listed(targets)} on {_listed(hosts)}, run {manifest.run_id}",
-        profile=profile,
-        quality=quality,
-        samples=count_samples(profile),
-        duration_s=request.duration_s,
-        scope=f"{request.scope}, {request.stacks} stacks",
-        problems=(*missing, *hints(profile, quality)),
-    )
 
 
 def _target(manifest: Manifest, record: HostRecord) -> str:

@@ -16,7 +16,7 @@ from remote_prof.profile.quality import measure_quality
 from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Report
 
-from .conftest import Reports
+from .pages import Reports
 from .samples import STACKS, report_of, sample
 
 NASTY = [

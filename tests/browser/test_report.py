@@ -11,7 +11,7 @@ from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.summary import top_functions
 from remote_prof.render.svg import colour
 
-from .conftest import Reports
+from .pages import Reports
 from .samples import (
     JIT,
     MAIN,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from remote_prof.profile.folded import parse_folded
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
@@ -17,7 +16,7 @@ from remote_prof.profile.quality import measure_quality
 from remote_prof.profile.tree import Placed, place
 from remote_prof.render import RENDERERS, Drawing, Report, renderers
 
-from .svg_browser import ARGUMENTS, Pictures, have_chromium
+from .pages import Pages
 
 RECORDED = Path(__file__).parents[1] / "recorded" / "data"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -43,23 +42,6 @@ SHOWN = """() => Array.from(document.querySelectorAll("#frames > g"), (group) =>
 MARKED = """() => Array.from(
     document.querySelectorAll("#frames > .match > title"), (title) => title.textContent
 )"""
-
-
-# Playwright keeps an event loop in this thread while it runs: not longer than a module's tests.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = have_chromium()
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=str(chromium), args=list(ARGUMENTS))
-
-
-@pytest.fixture
-def pictures(browser: Browser, tmp_path: Path) -> Iterator[Pictures]:
-    """Give what opens pictures; afterwards, none has had an error or asked for anything."""
-    opened = Pictures(browser, tmp_path)
-    yield opened
-    opened.close()
-    assert opened.told == []
 
 
 def draw(profile: Profile, **drawing: Any) -> bytes:
@@ -91,14 +73,14 @@ def frame(page: Page, name: str) -> Any:
     )
 
 
-def test_scripts_leave_a_picture_as_it_was_drawn(pictures: Pictures) -> None:
+def test_scripts_leave_a_picture_as_it_was_drawn(pages: Pages) -> None:
     picture = draw(Profile.of(STACKS))
-    assert shown(pictures.open(picture)) == drawn(picture)
+    assert shown(pages.open_picture(picture)) == drawn(picture)
 
 
-def test_click_zooms_and_reset_leads_back(pictures: Pictures) -> None:
+def test_click_zooms_and_reset_leads_back(pages: Pages) -> None:
     picture = draw(Profile.of(STACKS))
-    page = pictures.open(picture)
+    page = pages.open_picture(picture)
     reset = page.get_by_role("button", name="Reset zoom")
     assert not reset.is_visible()
     frame(page, "parse").click()
@@ -124,10 +106,10 @@ def test_click_zooms_and_reset_leads_back(pictures: Pictures) -> None:
 
 
 @pytest.mark.parametrize("name", ["go-bpftrace-0.23", "java-bpftrace-0.23-fp-perfmap"])
-def test_each_zoom_is_as_wide_as_the_layout_says(pictures: Pictures, name: str) -> None:
+def test_each_zoom_is_as_wide_as_the_layout_says(pages: Pages, name: str) -> None:
     profile = parse_folded((RECORDED / f"{name}.folded").read_bytes())
     placed = list(place(profile))
-    page = pictures.open(draw(profile))
+    page = pages.open_picture(draw(profile))
     frames = page.locator("#frames > g")
     for number in range(1, len(placed), max(1, len(placed) // 8)):
         chosen = placed[number]
@@ -161,9 +143,9 @@ def edges(each: Placed, chosen: Placed) -> tuple[float, float]:
         ("bpftrace-0.23-kstack_ustack-syslog", "sys"),
     ],
 )
-def test_the_matched_share_is_that_of_the_profile(pictures: Pictures, name: str, term: str) -> None:
+def test_the_matched_share_is_that_of_the_profile(pages: Pages, name: str, term: str) -> None:
     profile = parse_folded((RECORDED / f"{name}.folded").read_bytes())
-    page = pictures.open(draw(profile))
+    page = pages.open_picture(draw(profile))
     page.get_by_role("searchbox").fill(term)
     pattern = re.compile(term)
     weight = sum(
@@ -179,8 +161,8 @@ def test_the_matched_share_is_that_of_the_profile(pictures: Pictures, name: str,
     assert len(marked) == sum(bool(pattern.search(each.name)) for each in place(profile))
 
 
-def test_search_minds_case_unless_told_and_says_what_it_cannot_read(pictures: Pictures) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)))
+def test_search_minds_case_unless_told_and_says_what_it_cannot_read(pages: Pages) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)))
     matched = page.get_by_role("status")
     page.keyboard.press("Control+f")
     page.keyboard.type("^re")
@@ -200,8 +182,8 @@ def test_search_minds_case_unless_told_and_says_what_it_cannot_read(pictures: Pi
     assert page.evaluate(MARKED) == []
 
 
-def test_what_matches_stays_marked_when_it_was_out_of_sight(pictures: Pictures) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)))
+def test_what_matches_stays_marked_when_it_was_out_of_sight(pages: Pages) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)))
     frame(page, "Reply").click()
     page.get_by_role("searchbox").fill("parse")
     assert page.get_by_role("status").inner_text() == "Matched: 60.0%"
@@ -209,8 +191,8 @@ def test_what_matches_stays_marked_when_it_was_out_of_sight(pictures: Pictures) 
     assert page.evaluate(MARKED) == ["parse (60 samples, 60.00%)"]
 
 
-def test_a_tooltip_tells_all_shares(pictures: Pictures) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)))
+def test_a_tooltip_tells_all_shares(pages: Pages) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)))
     frame(page, "parse").hover()
     assert page.locator("#details").inner_html() == (
         "parse (60 samples, 60.00%); 63.16% of its caller main; self 10 samples, 10.00%"
@@ -230,9 +212,9 @@ def focused(page: Page) -> str:
     return str(page.evaluate(script)).partition(" (")[0]
 
 
-def test_the_keyboard_reaches_everything(pictures: Pictures) -> None:
+def test_the_keyboard_reaches_everything(pages: Pages) -> None:
     picture = draw(Profile.of(STACKS))
-    page = pictures.open(picture)
+    page = pages.open_picture(picture)
     assert page.locator("#frames [tabindex='0']").count() == 1
     page.keyboard.press("Tab")
     assert focused(page) == "all"
@@ -259,8 +241,8 @@ def test_the_keyboard_reaches_everything(pictures: Pictures) -> None:
     assert page.get_by_role("button", name="Flame").is_visible()
 
 
-def test_screen_readers_are_told_what_is_there(pictures: Pictures) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)))
+def test_screen_readers_are_told_what_is_there(pages: Pages) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)))
     assert page.title() == "api on prod-3"
     tree = page.get_by_role("tree", name="Frames")
     assert tree.get_by_role("treeitem").count() == FRAMES
@@ -269,14 +251,14 @@ def test_screen_readers_are_told_what_is_there(pictures: Pictures) -> None:
     assert page.get_by_role("searchbox", name="Mark functions").is_visible()
 
 
-def test_the_switch_draws_the_other_way_up(pictures: Pictures) -> None:
+def test_the_switch_draws_the_other_way_up(pages: Pages) -> None:
     upright, turned = draw(Profile.of(STACKS)), draw(Profile.of(STACKS), inverted=True)
-    page = pictures.open(upright)
+    page = pages.open_picture(upright)
     page.get_by_role("button", name="Icicle").click()
     assert shown(page) == drawn(turned)
     page.get_by_role("button", name="Flame").click()
     assert shown(page) == drawn(upright)
-    page = pictures.open(turned)
+    page = pages.open_picture(turned)
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowDown")
     assert focused(page) == "api"
@@ -284,9 +266,9 @@ def test_the_switch_draws_the_other_way_up(pictures: Pictures) -> None:
     assert shown(page) == drawn(upright)
 
 
-def test_without_scripts_it_is_a_whole_picture(pictures: Pictures) -> None:
+def test_without_scripts_it_is_a_whole_picture(pages: Pages) -> None:
     picture = draw(Profile.of(STACKS))
-    page = pictures.open(picture, java_script_enabled=False)
+    page = pages.open_picture(picture, java_script_enabled=False)
     rectangles = page.locator("#frames rect")
     assert rectangles.count() == len(drawn(picture)) == FRAMES
     for rectangle, (x, y, width, _, _) in zip(
@@ -300,8 +282,8 @@ def test_without_scripts_it_is_a_whole_picture(pictures: Pictures) -> None:
 
 
 @pytest.mark.parametrize("width", [700, 1500, 4000])
-def test_alone_it_takes_the_width_of_the_window(pictures: Pictures, width: int) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)), viewport={"width": width, "height": 600})
+def test_alone_it_takes_the_width_of_the_window(pages: Pages, width: int) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)), viewport={"width": width, "height": 600})
     box = page.locator("#background").bounding_box()
     assert box is not None
     # Not smaller than three quarters, where letters have 9 px, nor larger than one and a half.
@@ -323,8 +305,8 @@ def luminance(colour: str) -> float:
         ("print", "dark", False),
     ],
 )
-def test_texts_stand_out(pictures: Pictures, media: Any, scheme: Any, dark: bool) -> None:
-    page = pictures.open(draw(Profile.of(STACKS)))
+def test_texts_stand_out(pages: Pages, media: Any, scheme: Any, dark: bool) -> None:
+    page = pages.open_picture(draw(Profile.of(STACKS)))
     page.emulate_media(media=media, color_scheme=scheme)
     fill = "(element) => getComputedStyle(element).fill"
     behind = luminance(page.locator("#background").evaluate(fill))
@@ -338,7 +320,7 @@ def test_texts_stand_out(pictures: Pictures, media: Any, scheme: Any, dark: bool
     assert page.get_by_role("searchbox").is_visible() is (media == "screen")
 
 
-def test_names_are_text_and_nothing_else(pictures: Pictures) -> None:
+def test_names_are_text_and_nothing_else(pages: Pages) -> None:
     names = [
         "</title><script>alert(1)</script>",
         "]]><script>alert(2)</script>",
@@ -352,7 +334,7 @@ def test_names_are_text_and_nothing_else(pictures: Pictures) -> None:
     ]
     profile = Profile.of({(Frame(name), Frame("f")): 1 for name in names})
     report = Report(profile, measure_quality(profile), names[0], names[1], {names[0]: names[1]})
-    page = pictures.open(RENDERERS["svg"].render(report))
+    page = pages.open_picture(RENDERERS["svg"].render(report))
     assert page.locator("#frames > g").count() == 2 * len(names) + 1
     assert page.locator("script, image").count() == 1
     for number in range(1, 2 * len(names), 2):
@@ -363,19 +345,19 @@ def test_names_are_text_and_nothing_else(pictures: Pictures) -> None:
     assert page.get_by_role("status").inner_text() == f"Matched: {100 / len(names):.1f}%"
 
 
-def test_letters_stay_inside_their_frames(pictures: Pictures) -> None:
+def test_letters_stay_inside_their_frames(pages: Pages) -> None:
     names = ["W" * 40, "i" * 90, "HANDLE_REQUEST_" * 4, "std::map<int, a&b>::at(int) const" * 2]
     profile = Profile.of({(Frame(name),): 1 for name in names})
     widths = """() => Array.from(document.querySelectorAll("#frames text"), (text) => [
         text.getComputedTextLength(), Number(text.parentNode.children[1].getAttribute("width"))
     ])"""
     for scripts in (True, False):
-        page = pictures.open(draw(profile, width_px=900), java_script_enabled=scripts)
+        page = pages.open_picture(draw(profile, width_px=900), java_script_enabled=scripts)
         for text, room in page.evaluate(widths):
             assert 0.6 * room < text < room or room == 880
 
 
-def test_an_empty_profile_says_so(pictures: Pictures) -> None:
-    page = pictures.open(draw(Profile.of({})))
+def test_an_empty_profile_says_so(pages: Pages) -> None:
+    page = pages.open_picture(draw(Profile.of({})))
     assert "no samples" in page.locator("svg").inner_html()
     assert page.locator("foreignObject").count() == 0

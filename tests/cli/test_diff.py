@@ -233,9 +233,9 @@ def test_runs_are_sides_and_their_hosts_are_added_up(runs: Cli) -> None:
     assert found["after"]["total"] == 1000
     problem, shallow = found["after"]["problems"]
     assert "one or two user frames" in shallow["what"]
-    assert problem["what"] == "prod-4 has no profile and is left out"
+    assert problem["what"] == "prod-4 has no samples and is left out"
     assert problem["evidence"] == "no route"
-    assert "after: prod-4 has no profile and is left out" in runs("diff", "20260101", "last").err
+    assert "after: prod-4 has no samples and is left out" in runs("diff", "20260101", "last").err
 
 
 @pytest.mark.parametrize(
@@ -258,6 +258,15 @@ def test_runs_elsewhere(runs: Cli) -> None:
     Path("results").rename("elsewhere")
     assert runs("diff", "20260101-a", "last").code == 5
     assert runs("diff", "20260101-a", "last", "--results", "elsewhere").code == 0
+
+
+def test_a_host_that_was_idle_is_left_out(runs: Cli) -> None:
+    idle = b"# bpftrace v0.23.2\n@@ sampling\n@@ end 0\n"
+    make_run("20260103-c", {"prod-3": ("api", raw(60, 40)), "prod-4": ("api", idle)})
+    found = document(runs("diff", "20260101", "20260103", "--json"))
+    assert found["after"]["name"] == "api on prod-3, run 20260103-c"
+    assert found["after"]["problems"][0]["what"] == "prod-4 has no samples and is left out"
+    assert runs("diff", "20260101", "20260103/prod-4").code == 3
 
 
 def test_a_file_comes_before_a_run_of_that_name(runs: Cli) -> None:
@@ -285,7 +294,7 @@ def test_runs_that_are_unlike(runs: Cli) -> None:
         (["before.folded", "last/db"], 5, "run 20260102-b has no host 'db'"),
         (["before.folded", "last/prod-3/db"], 5, "prod-3 of run 20260102-b has no target 'db'"),
         (["before.folded", "last/prod-3/api/x"], 5, "has no host 'prod-3/api/x'"),
-        (["before.folded", "last/prod-4"], 3, "last/prod-4 has no profile"),
+        (["before.folded", "last/prod-4"], 3, "last/prod-4 has no samples"),
         (["before.folded", "empty"], 3, "there are no samples after: empty"),
         (["empty", "before.folded"], 3, "there are no samples before: empty"),
         (["before.folded", "garbage"], 1, "garbage: this is none of the formats that are read"),
