@@ -9,6 +9,7 @@ a key twice, so that its line breaks are a backslash and an ``n``. Of lost sampl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from typing import Any
@@ -25,7 +26,8 @@ _LONGEST_NOTE = 300  # characters
 _LARGEST_WEIGHT = 10**20
 _RECOGNISED = re.compile(rb'^\{"type": ?"\w+", ?"(?:data|msg)":', re.MULTILINE)
 _MAP = re.compile(r'\{"type": ?"map", ?"data": ?\{"@(\w*)": ?\{')
-_ENTRY = re.compile(r'("(?:[^"\\]|\\.)*"): ?(\d{1,20})(?=[,}])')
+# A text, and its number. What is no such pair is matched too: so nothing is looked at twice.
+_ENTRY = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*)(?:": ?(\d{1,20})(?=[,}])|"?)')
 _FIRST_COMMA = re.compile(r"^(\d+),")
 
 
@@ -48,7 +50,7 @@ def parse_bpftrace_json(data: bytes, *, keep_offsets: bool = False) -> Profile:
         if not text:
             continue
         try:
-            document = json.loads(text)
+            document = json.loads(text) if text[0] == "{" else None
         except (ValueError, RecursionError):
             scan.unread.tell(f"line {number}", text[:200])
             _salvage(scan, text)
@@ -96,11 +98,10 @@ def _salvage(scan: Scan, text: str) -> None:
         return
     scan.recognised = True
     for entry in _ENTRY.finditer(text, found.end()):
-        try:
-            key = json.loads(entry[1])
-        except ValueError:
-            continue
-        scan.maps.add(found[1].encode(), _key(key), int(entry[2]))
+        if entry[2]:
+            with contextlib.suppress(ValueError):
+                key = _key(json.loads(entry[1] + '"'))
+                scan.maps.add(found[1].encode(), key, int(entry[2]))
 
 
 def _key(text: str) -> bytes:

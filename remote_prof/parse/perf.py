@@ -58,11 +58,12 @@ _COMM_ALONE = re.compile(rb"(\S[^\n]{0,15}?)()()()\s*$")
 _HEADERS = (_TIMED, _UNTIMED, _NO_EVENT, _EVENT_ALONE, _COMM_ALONE)
 
 _TOOL = re.compile(rb"^# perf version : ([^\n]{1,100})$", re.MULTILINE)
-_LOST = re.compile(rb"PERF_RECORD_LOST(?:_SAMPLES)?\b.*?\blost (\d{1,18})")
+_LOST_RECORD = b"PERF_RECORD_LOST"
+_LOST = re.compile(rb"\blost (\d{1,18})")
 _RECOGNISED = re.compile(
     rb"^# perf version : "
-    rb"|^[^\n]{0,200}\s\d+\s+(?:\[\d+\]\s+)?\d+\.\d{6,9}:\s"
-    rb"|^\t? {0,16}[0-9a-f]{1,16} [^\n]+ \([^\n]*\)$"
+    rb"|^[^\n]{0,200} \d+ +(?:\[\d+\] +)?\d+\.\d{6,9}: "
+    rb"|^[\t ] {0,20}[0-9a-f]{1,16} [^\n]+\)$"
     rb"|^\t {0,16}[0-9a-f]{4,16} \S",
     re.MULTILINE,
 )
@@ -165,7 +166,8 @@ class _Scan:
             if not line or line == b"#" or line[:2] == b"# ":
                 continue
             if _NOT_SAMPLED in line:
-                self._lost += sum(map(int, _LOST.findall(line)))
+                lost = _LOST.search(line.partition(_LOST_RECORD)[2])
+                self._lost += int(lost[1]) if lost else 0
                 continue
             # A comm that perf aligns to the right may look like an address.
             found, rest = (None, b"") if line[:1] == b"\t" else self._header(line.strip())

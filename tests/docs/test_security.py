@@ -35,6 +35,7 @@ def test_limits_are_those_of_the_code() -> None:
     told = [int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", table)]
     assert told == [
         Settings().max_artifact_bytes >> 20,
+        limits.MOST_UNPACKED_BYTES >> 20,
         channel._LONGEST_LINE_BYTES >> 20,
         channel._LARGEST_OUTPUT_BYTES >> 20,
         limits.MOST_STACKS,
