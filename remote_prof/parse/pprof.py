@@ -126,7 +126,7 @@ class _Reader:
         types = [self._value_type(each) for each in self._document.sample_type]
         preferred = self._text(self._document.default_sample_type)
         names = [name for name, _ in types]
-        place = names.index(preferred) if preferred in names else len(names) - 1
+        place = names.index(preferred) if preferred and preferred in names else len(names) - 1
         name, unit = types[place]
         period_ns = 0
         if types[place] == self._value_type(self._document.period_type):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import accumulate, takewhile
+from itertools import takewhile
 from typing import Any
 
 from remote_prof.profile.folded import format_frame
@@ -64,9 +64,9 @@ _UNUSED_OF_THREAD: Mapping[str, Any] = {
 
 
 def render_gecko(report: Report) -> bytes:
-    """Write a thread for each process at a root, and in it a sample with a weight for each stack.
+    """Write a thread for each process at a root, and its stacks in order, with their weights.
 
-    The time of a sample is the sum of the weights up to it: what is drawn along it is as wide as
+    The time of a stack is the sum of the weights before it: what is drawn along time is as wide as
     it weighs, and says nothing of when it was. Modules are resources, kinds are categories.
     """
     profile = report.profile
@@ -237,13 +237,24 @@ class _Tables:
 def _samples(
     stacks: list[int | None], weights: Mapping[IndexStack, int], unit: str, interval_ms: float
 ) -> _Columns:
+    numbers: list[int | None] = []
+    starts: list[int] = []
+    parts: list[int] = []
+    passed = 0
+    for number, weight in zip(stacks, weights.values(), strict=True):
+        # A sample where a stack begins and one where it ends: between two samples the profiler
+        # draws the border half-way.
+        for part in (weight - 1, 1) if weight > 1 else (weight,):
+            numbers.append(number)
+            starts.append(passed)
+            parts.append(part)
+            passed += part
     per_ms = _PER_MS.get(unit)
-    ends = accumulate(weights.values())
     return {
-        "length": len(stacks),
-        "stack": stacks,
-        "time": [end / per_ms if per_ms else end * interval_ms for end in ends],
-        "weight": [w / per_ms for w in weights.values()] if per_ms else [*weights.values()],
+        "length": len(numbers),
+        "stack": numbers,
+        "time": [start / per_ms if per_ms else start * interval_ms for start in starts],
+        "weight": [part / per_ms for part in parts] if per_ms else parts,
         "weightType": "tracing-ms" if per_ms else "bytes" if unit == "bytes" else "samples",
     }
 

@@ -47,9 +47,14 @@ class Npm:
     modules: Path
     home: Path
 
-    def node(self, *arguments: str) -> str:
-        """Return what a script prints."""
-        return read([str(self.modules / ".bin" / "node"), *arguments], {"HOME": str(self.home)})
+    @property
+    def program(self) -> str:
+        """The path of Node.js."""
+        return str(self.modules / ".bin" / "node")
+
+    def node(self, *arguments: str, **own: str) -> str:
+        """Return what a script prints; ``own`` is added to its environment."""
+        return read([self.program, *arguments], {"HOME": str(self.home)} | own)
 
 
 def read(command: list[str], own: dict[str, str]) -> str:

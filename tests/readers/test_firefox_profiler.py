@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,22 +19,39 @@ from remote_prof.render import RENDERERS, Report
 from .conftest import Npm
 
 Ask = Callable[..., Any]
+_LOADING_S = 60
 PER_MS = {"samples": 1, "us": 1000}
 
 
 @pytest.fixture
 def ask(npm: Npm, report: Report, tmp_path: Path) -> Iterator[Ask]:
-    """Load the profile in a session; give what asks that session."""
+    """Load the profile; give what asks about it."""
     path = tmp_path / RENDERERS["gecko"].filename
     path.write_bytes(RENDERERS["gecko"].render(report))
-    script = npm.modules / "@firefox-devtools" / "profiler-cli" / "dist" / "profiler-cli.js"
-    npm.node(str(script), "load", str(path), "--session", "test")
-    try:
-        yield lambda *words: json.loads(
-            npm.node(str(script), *words, "--session", "test", "--json")
-        )
-    finally:
-        npm.node(str(script), "stop", "test")
+    script = str(npm.modules / "@firefox-devtools" / "profiler-cli" / "dist" / "profiler-cli.js")
+    sessions = tmp_path / "sessions"
+    own = {"PROFILER_CLI_SESSION_DIR": str(sessions)}
+
+    def ask(*words: str) -> Any:
+        return json.loads(npm.node(script, *words, "--session", "test", "--json", **own))
+
+    # Its own `load` starts this too, and waits for half a second only.
+    daemon = [npm.program, script, "--daemon", str(path), "--session", "test"]
+    with subprocess.Popen(daemon, env=os.environ | own, stdout=subprocess.DEVNULL) as running:
+        try:
+            wait_until_loaded(sessions / "test.log", running)
+            yield ask
+        finally:
+            running.terminate()
+
+
+def wait_until_loaded(log: Path, running: subprocess.Popen[bytes]) -> None:
+    """Wait by its log: a question that comes too early has it forget its session."""
+    deadline = time.monotonic() + _LOADING_S
+    while not log.exists() or "Profile loaded successfully" not in log.read_text():
+        assert running.poll() is None, "it has ended"
+        assert time.monotonic() < deadline, "it does not load the profile"
+        time.sleep(0.05)
 
 
 def processes(report: Report) -> dict[tuple[str, str], Counter[tuple[Frame, ...]]]:

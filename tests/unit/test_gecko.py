@@ -125,18 +125,25 @@ def test_threads_of_one_pid_have_one_main_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "weight", "kind"),
+    ("unit", "weights", "kind"),
     [
-        ("samples", 1500, "samples"),
-        ("us", 1.5, "tracing-ms"),
-        ("ns", 0.0015, "tracing-ms"),
-        ("bytes", 1500, "bytes"),
-        ("faults", 1500, "samples"),
+        ("samples", [1499, 1], "samples"),
+        ("us", [1.499, 0.001], "tracing-ms"),
+        ("ns", [0.001499, 0.000001], "tracing-ms"),
+        ("bytes", [1499, 1], "bytes"),
+        ("faults", [1499, 1], "samples"),
     ],
 )
-def test_weights_are_in_what_the_profiler_knows(unit: str, weight: float, kind: str) -> None:
+def test_weights_are_in_what_the_profiler_knows(unit: str, weights: list[float], kind: str) -> None:
     (thread,) = render(Profile.of({(MAIN,): 1500}, unit=unit))["threads"]
-    assert (thread["samples"]["weight"], thread["samples"]["weightType"]) == ([weight], kind)
+    assert (thread["samples"]["weight"], thread["samples"]["weightType"]) == (weights, kind)
+
+
+def test_a_stack_begins_where_the_one_before_it_ends() -> None:
+    stacks: dict[Stack, int] = {(Frame("a"),): 30, (Frame("b"),): 1, (Frame("c"),): 2}
+    (thread,) = render(Profile.of(stacks, frequency_hz=100))["threads"]
+    assert thread["samples"]["stack"] == [0, 0, 1, 2, 2]
+    assert thread["samples"]["time"] == [0, 290, 300, 310, 320]
 
 
 def test_kernel_frames_without_a_name_are_the_kernels() -> None:
