@@ -30,7 +30,20 @@ from remote_prof.render.svg import colour, printable
 from remote_prof.templates import load_text
 
 # In the order in which they are joined: a script uses what stands before it.
-SCRIPTS = ("profile", "tree", "sandwich", "chart", "pointer", "table", "export", "address", "page")
+SCRIPTS = (
+    "profile",
+    "groups",
+    "tree",
+    "sandwich",
+    "chart",
+    "pointer",
+    "table",
+    "export",
+    "address",
+    "view",
+    "words",
+    "controls",
+)
 _NOSCRIPT_FUNCTIONS = 30
 _SUMMARY_FUNCTIONS = 5
 _LONGEST_NAME = 200  # characters, where scripts are off

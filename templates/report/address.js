@@ -43,7 +43,8 @@ function parseState(hash, groups) {
 function formatState(state) {
   const given = new URLSearchParams();
   for (const [name, value] of Object.entries(state)) {
-    if (value !== DEFAULTS[name]) given.set(name, typeof value === "boolean" ? String(Number(value)) : value);
+    if (value !== DEFAULTS[name])
+      given.set(name, typeof value === "boolean" ? String(Number(value)) : value);
   }
   return `#${given}`;
 }

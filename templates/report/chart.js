@@ -110,7 +110,9 @@ class Chart {
   top(depth) {
     const row = depth - this.hidden;
     const { scrollTop } = this.element;
-    return this.rising ? this.spacer.clientHeight - (row + 1) * ROW_PX - scrollTop : row * ROW_PX - scrollTop;
+    return this.rising
+      ? this.spacer.clientHeight - (row + 1) * ROW_PX - scrollTop
+      : row * ROW_PX - scrollTop;
   }
 
   scrollTo(depth) {
@@ -179,12 +181,18 @@ class Chart {
       const top = this.top(depth);
       if (top <= -ROW_PX || top >= this.height) continue;
       const { narrow, match, root } = this.palette;
-      this.drawRow(tree.rows[depth], top, (node) => (node ? this.keys[tree.key[node]][fill] : root), narrow);
+      this.drawRow(
+        tree.rows[depth],
+        top,
+        (node) => (node ? this.keys[tree.key[node]][fill] : root),
+        narrow,
+      );
       if (this.matchedRows?.[depth]) this.drawRow(this.matchedRows[depth], top, () => match, match);
       if (this.selectedRows?.[depth]) this.outlineRow(this.selectedRows[depth], top);
     }
     if (this.hover >= 0) this.outline(this.hover, this.palette.hover, 1);
-    if (this.cursor >= 0 && document.activeElement === this.canvas) this.outline(this.cursor, this.palette.accent, 2);
+    if (this.cursor >= 0 && document.activeElement === this.canvas)
+      this.outline(this.cursor, this.palette.accent, 2);
   }
 
   // Draws a row. Frames below a pixel are found by halves and drawn together.
@@ -261,7 +269,7 @@ class Chart {
     const { start, total } = this.tree;
     const { left, right } = this.view;
     const scale = this.width / (right - left);
-    for (let index = this.after(row, left, 0); index < row.length; ) {
+    for (let index = this.after(row, left, 0); index < row.length;) {
       const node = row[index];
       const x = (start[node] - left) * scale;
       if (x >= this.width) break;

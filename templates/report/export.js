@@ -1,10 +1,16 @@
 // What can be taken from the page: files of the whole profile, and names.
 
 // As remote_prof/profile/folded.py writes names.
-const UNWRITABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu;
+const UNWRITABLE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu;
 const ENDINGS = { kernel: "_[k]", inlined: "_[i]", jit: "_[j]" };
 const UNKNOWN = "[unknown]";
-const SPEEDSCOPE_UNITS = { us: "microseconds", ms: "milliseconds", ns: "nanoseconds", bytes: "bytes" };
+const SPEEDSCOPE_UNITS = {
+  us: "microseconds",
+  ms: "milliseconds",
+  ns: "nanoseconds",
+  bytes: "bytes",
+};
 
 function makeFolded(profile) {
   const written = profile.kindOf.map((kind, frame) => {
@@ -16,7 +22,10 @@ function makeFolded(profile) {
     const line = stack.map((frame) => written[frame]).join(";") || UNKNOWN;
     weights.set(line, (weights.get(line) ?? 0) + weight);
   });
-  return [...weights.keys()].sort().map((line) => `${line} ${weights.get(line)}\n`).join("");
+  return [...weights.keys()]
+    .sort()
+    .map((line) => `${line} ${weights.get(line)}\n`)
+    .join("");
 }
 
 function makeSpeedscope(profile) {
@@ -44,15 +53,17 @@ function makeSpeedscope(profile) {
     name: profile.title,
     activeProfileIndex: 0,
     shared: { frames },
-    profiles: [{
-      type: "sampled",
-      name: profile.subtitle || profile.title,
-      unit: SPEEDSCOPE_UNITS[profile.unit] ?? "none",
-      startValue: 0,
-      endValue: weights.reduce((sum, weight) => sum + weight, 0),
-      samples,
-      weights,
-    }],
+    profiles: [
+      {
+        type: "sampled",
+        name: profile.subtitle || profile.title,
+        unit: SPEEDSCOPE_UNITS[profile.unit] ?? "none",
+        startValue: 0,
+        endValue: weights.reduce((sum, weight) => sum + weight, 0),
+        samples,
+        weights,
+      },
+    ],
   });
 }
 

@@ -44,7 +44,13 @@ function listen(chart, told) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    drag = { x: event.clientX, y: event.clientY, left: chart.view.left, top: chart.element.scrollTop, moved: false };
+    drag = {
+      x: event.clientX,
+      y: event.clientY,
+      left: chart.view.left,
+      top: chart.element.scrollTop,
+      moved: false,
+    };
     canvas.setPointerCapture(event.pointerId);
   });
   canvas.addEventListener("pointermove", (event) => {
@@ -85,14 +91,18 @@ function listen(chart, told) {
     const node = chart.nodeAt(x, y);
     if (node > 0) told.opened(node);
   });
-  canvas.addEventListener("wheel", (event) => {
-    point(-1, event);
-    if (event.shiftKey) return; // the browser scrolls
-    event.preventDefault();
-    const unit = event.deltaMode === 1 ? 16 : 1;
-    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) pan((event.deltaX * unit) / chart.width);
-    else zoom(Math.exp(Math.max(-300, Math.min(300, event.deltaY * unit)) * 0.002), at(event).x);
-  }, { passive: false });
+  canvas.addEventListener(
+    "wheel",
+    (event) => {
+      point(-1, event);
+      if (event.shiftKey) return; // the browser scrolls
+      event.preventDefault();
+      const unit = event.deltaMode === 1 ? 16 : 1;
+      if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) pan((event.deltaX * unit) / chart.width);
+      else zoom(Math.exp(Math.max(-300, Math.min(300, event.deltaY * unit)) * 0.002), at(event).x);
+    },
+    { passive: false },
+  );
   canvas.addEventListener("focus", () => chart.changed());
   canvas.addEventListener("blur", () => chart.changed());
 
@@ -120,8 +130,12 @@ function listen(chart, told) {
     "-": () => zoom(KEY_ZOOM, chart.width / 2),
     a: () => pan(-0.2),
     d: () => pan(0.2),
-    PageUp: () => { chart.element.scrollTop -= chart.height - ROW_PX; },
-    PageDown: () => { chart.element.scrollTop += chart.height - ROW_PX; },
+    PageUp: () => {
+      chart.element.scrollTop -= chart.height - ROW_PX;
+    },
+    PageDown: () => {
+      chart.element.scrollTop += chart.height - ROW_PX;
+    },
     Enter: () => {
       if (chart.cursor < 0) return;
       goTo(chart.cursor);

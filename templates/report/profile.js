@@ -2,7 +2,8 @@
 
 // Control characters, and what turns the direction of writing, would let a name forge its
 // surroundings.
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Cs}/gu;
+const UNPRINTABLE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Cs}/gu;
 const LONGEST_NAME = 2000;
 
 function printable(text) {
@@ -22,7 +23,8 @@ function loadProfile() {
     isKernel,
     kindOf,
     nameOf: (frame) => functions.name[frames.function[frame]],
-    moduleOf: (frame) => (frames.module && frames.module[frame] >= 0 ? modules[frames.module[frame]] : null),
+    moduleOf: (frame) =>
+      frames.module && frames.module[frame] >= 0 ? modules[frames.module[frame]] : null,
     offsetOf: (frame) => (frames.offset ? frames.offset[frame] : -1),
     pidOf: (frame) => (frames.pid ? frames.pid[frame] : -1),
     tree: readStacks(data.stacks, data.nodes),

@@ -5,7 +5,7 @@
 
 function outermost(tree, key) {
   const found = [];
-  for (let node = 1; node < tree.length; ) {
+  for (let node = 1; node < tree.length;) {
     if (tree.key[node] === key) {
       found.push(node);
       node = tree.end[node];

@@ -37,7 +37,8 @@ class FunctionTable {
     this.whole = whole;
     this.all = [];
     keys.forEach(({ kind }, key) => {
-      if (total[key] && !NO_FUNCTIONS.has(kind)) this.all.push({ key, own: own[key], total: total[key] });
+      if (total[key] && !NO_FUNCTIONS.has(kind))
+        this.all.push({ key, own: own[key], total: total[key] });
     });
   }
 
@@ -51,7 +52,9 @@ class FunctionTable {
       name: byName,
     };
     const order = orders[sort];
-    this.rows = this.all.filter(({ key }) => !wanted || this.keys[key].label.toLowerCase().includes(wanted));
+    this.rows = this.all.filter(
+      ({ key }) => !wanted || this.keys[key].label.toLowerCase().includes(wanted),
+    );
     this.rows.sort(up ? (one, other) => order(other, one) : order);
     for (const button of this.element.querySelectorAll("th button")) {
       const direction = (button.dataset.column === "name") === up ? "descending" : "ascending";
@@ -91,7 +94,14 @@ class FunctionTable {
 
   press(event) {
     const page = Math.max(1, Math.floor(this.element.clientHeight / LINE_PX) - 2);
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    const moves = {
+      ArrowDown: 1,
+      ArrowUp: -1,
+      PageDown: page,
+      PageUp: -page,
+      Home: -Infinity,
+      End: Infinity,
+    };
     if (event.key in moves) {
       this.choose(Math.max(0, Math.min(this.rows.length - 1, this.active + moves[event.key])));
     } else if (event.key === "Enter") {
@@ -105,7 +115,9 @@ class FunctionTable {
 
   draw() {
     if (!this.keys) return;
-    const first = this.printed ? 0 : Math.max(0, Math.floor(this.element.scrollTop / LINE_PX) - SPARE_LINES);
+    const first = this.printed
+      ? 0
+      : Math.max(0, Math.floor(this.element.scrollTop / LINE_PX) - SPARE_LINES);
     const fitting = Math.ceil(this.element.clientHeight / LINE_PX) + 2 * SPARE_LINES;
     const last = Math.min(this.rows.length, this.printed ? 40 : first + fitting);
     // Rows that are there stay: a second click has to find the row of the first.
@@ -116,7 +128,8 @@ class FunctionTable {
       const below = this.printed ? 0 : this.rows.length - last;
       this.body.replaceChildren(spacerRow(first), ...rows, spacerRow(below));
       this.drawn = { first, last, rows: this.rows };
-      if (focused !== undefined) this.body.querySelector(`tr[data-row="${focused}"]`)?.focus({ preventScroll: true });
+      if (focused !== undefined)
+        this.body.querySelector(`tr[data-row="${focused}"]`)?.focus({ preventScroll: true });
     }
     for (const row of this.body.querySelectorAll("tr[data-row]")) {
       const number = Number(row.dataset.row);

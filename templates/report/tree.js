@@ -19,7 +19,14 @@ function makeKeys(profile, options) {
       const name = functions.name[number];
       const at = offset >= 0 ? `+${offset}` : "";
       const of = options.modules && module !== null ? ` ${inBrackets(module)}` : "";
-      keys.push(makeKey(name + at + of, name, kinds[functions.kind[number]], `#${functions.colour.slice(6 * number, 6 * number + 6)}`));
+      keys.push(
+        makeKey(
+          name + at + of,
+          name,
+          kinds[functions.kind[number]],
+          `#${functions.colour.slice(6 * number, 6 * number + 6)}`,
+        ),
+      );
     }
     if (module !== null) keys[key].modules.add(module);
     keyOf[frame] = key;
@@ -33,7 +40,14 @@ function inBrackets(module) {
 }
 
 function makeKey(label, name, kind, colour) {
-  return { label: printable(label) || "[unknown]", name, kind, colour, dark: darker(colour), modules: new Set() };
+  return {
+    label: printable(label) || "[unknown]",
+    name,
+    kind,
+    colour,
+    dark: darker(colour),
+    modules: new Set(),
+  };
 }
 
 function darker(colour) {
@@ -77,9 +91,19 @@ class Grower {
 function growTree(profile, keys, keyOf, options) {
   const { frame, parent, own } = profile.tree;
   const count = frame.length;
-  if (options.group === "name" && options.kernel && !options.collapse && keys.length === keyOf.length) {
+  if (
+    options.group === "name" &&
+    options.kernel &&
+    !options.collapse &&
+    keys.length === keyOf.length
+  ) {
     // Each frame has a key of its own, and none is left out: the tree is that of the profile.
-    return { parent, key: frame.map((number) => (number < 0 ? -1 : keyOf[number])), own, length: count };
+    return {
+      parent,
+      key: frame.map((number) => (number < 0 ? -1 : keyOf[number])),
+      own,
+      length: count,
+    };
   }
   // A node makes one more at most; a root may make its group's too.
   const tree = new Grower(count + profile.roots.size);
@@ -103,93 +127,6 @@ function growTree(profile, keys, keyOf, options) {
   return tree;
 }
 
-// What the leading frames of a stack tell of it: the host, the process, the thread. A frame above
-// the one that has a pid is its host, one below it is a thread; where there is but one, it bears
-// the name of the thread, and the pid of the process.
-function rootsOf(profile) {
-  const { frame, parent } = profile.tree;
-  const told = new Map(); // by node
-  for (let node = 1; node < frame.length; node += 1) {
-    const number = frame[node];
-    const above = parent[node] ? told.get(parent[node]) : NO_ROOTS;
-    if (above === undefined || profile.kindOf[number] !== "process") continue;
-    const root = { name: profile.nameOf(number), pid: profile.pidOf(number) };
-    if (!above.process) told.set(node, { ...above, process: root });
-    else if (root.pid >= 0 && above.process.pid < 0) told.set(node, { host: above.process, process: root });
-    else told.set(node, { ...above, thread: root });
-  }
-  return told;
-}
-
-const NO_ROOTS = Object.freeze({});
-
-// The groups that a profile can be shown by.
-function groupsOf(profile) {
-  const names = new Map();
-  const offered = new Set();
-  for (const { host, process, thread } of profile.roots.values()) {
-    offered.add("name").add("none");
-    if (host) offered.add("host");
-    if (thread) offered.add("thread");
-    if (process.pid < 0) continue;
-    offered.add("process");
-    const known = names.get(process.pid);
-    if (known !== undefined && known !== process.name) offered.add("thread");
-    names.set(process.pid, process.name);
-  }
-  return ["name", "process", "thread", "host", "none"].filter((group) => offered.has(group));
-}
-
-class Groups {
-  constructor(profile, keys, group) {
-    this.profile = profile;
-    this.keys = keys;
-    this.group = group;
-    this.known = new Map();
-    this.processes = group === "process" ? heaviestNames(profile) : null;
-  }
-
-  // Returns -2 for a node that is no root, -1 for a root that is not drawn, else the key.
-  keyOf(node) {
-    const roots = this.profile.roots.get(node);
-    if (!roots) return -2;
-    const label = this.label(roots);
-    if (label === null) return -1;
-    let key = this.known.get(label);
-    if (key === undefined) {
-      key = this.keys.length;
-      this.keys.push(makeKey(label, label, "process", "#c6cbd9"));
-      this.known.set(label, key);
-    }
-    return key;
-  }
-
-  label({ host, process, thread }) {
-    const place = host && this.group !== "host" ? `, ${host.name}` : "";
-    const pid = process.pid >= 0 ? ` (${process.pid})` : "";
-    if (this.group === "process") return (this.processes.get(process.pid) ?? process.name) + pid + place;
-    if (this.group === "thread") return (thread ?? process).name + pid + place;
-    if (this.group === "host") return host ? host.name : null;
-    return null;
-  }
-}
-
-// A process of many threads goes by the name of those that did most.
-function heaviestNames(profile) {
-  const { parent, own } = profile.tree;
-  const total = Float64Array.from(own);
-  for (let node = total.length - 1; node > 0; node -= 1) total[parent[node]] += total[node];
-  const weights = new Map();
-  for (const [node, { process, thread }] of profile.roots) {
-    if (thread || process.pid < 0) continue;
-    const of = weights.get(process.pid) ?? new Map();
-    of.set(process.name, (of.get(process.name) ?? 0) + total[node]);
-    weights.set(process.pid, of);
-  }
-  const heaviest = (of) => [...of].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
-  return new Map([...weights].map(([pid, of]) => [pid, heaviest(of)]));
-}
-
 // Gives each node its place, and numbers them anew in the order of drawing: callers before callees,
 // left before right. What a node calls is then all that stands from it to its `end`.
 //
@@ -199,8 +136,10 @@ function layOut(tree, heavyFirst) {
   const { parent, key, own, length } = tree;
   const total = own.slice(0, length);
   for (let node = length - 1; node > 0; node -= 1) total[parent[node]] += total[node];
-  const [first, called] = sortedCallees(tree, (one, other) =>
-    (heavyFirst && total[other] - total[one]) || key[one] - key[other]);
+  const [first, called] = sortedCallees(
+    tree,
+    (one, other) => (heavyFirst && total[other] - total[one]) || key[one] - key[other],
+  );
   const out = {
     length: 0,
     parent: new Int32Array(length),
@@ -237,7 +176,10 @@ function layOut(tree, heavyFirst) {
     out.end[at] = Math.max(out.end[at], at + 1);
     if (at) out.end[out.parent[at]] = Math.max(out.end[out.parent[at]], out.end[at]);
   }
-  out.rows = rowsOf(out, Int32Array.from(out.end.subarray(0, out.length), (_, node) => node));
+  out.rows = rowsOf(
+    out,
+    Int32Array.from(out.end.subarray(0, out.length), (_, node) => node),
+  );
   return out;
 }
 
@@ -288,7 +230,8 @@ function matchingNodes(tree, matches) {
   let count = 0;
   for (let node = 1; node < tree.length; node += 1) count += matches[tree.key[node]];
   const nodes = new Int32Array(count);
-  for (let node = tree.length - 1; node > 0; node -= 1) if (matches[tree.key[node]]) nodes[--count] = node;
+  for (let node = tree.length - 1; node > 0; node -= 1)
+    if (matches[tree.key[node]]) nodes[--count] = node;
   return nodes;
 }
 
@@ -312,7 +255,7 @@ function weighKeys(tree, keys) {
 // The weight of the stacks in which one of the keys occurs: once a stack.
 function weighMatches(tree, matches) {
   let weight = 0;
-  for (let node = 0; node < tree.length; ) {
+  for (let node = 0; node < tree.length;) {
     if (node && matches[tree.key[node]]) {
       weight += tree.total[node];
       node = tree.end[node];

@@ -1,0 +1,157 @@
+// What the page says of the state, of frames, and of the run.
+
+const GROUP_NAMES = {
+  name: "by name",
+  process: "by process",
+  thread: "by thread",
+  host: "by host",
+  none: "together",
+};
+
+function showControls() {
+  press("views", state.view);
+  press("orders", state.order);
+  find("orders").hidden = state.view !== "graph";
+  for (const name of ["kernel", "modules", "offsets", "collapse"]) find(name).checked = state[name];
+  find("group").value = state.group;
+  for (const name of ["search", "filter"])
+    if (find(name).value !== state[name]) find(name).value = state[name];
+  for (const tab of find("panels").children) {
+    const isOpen = tab.dataset.value === state.panel;
+    tab.setAttribute("aria-selected", isOpen);
+    tab.tabIndex = isOpen ? 0 : -1;
+    find(tab.dataset.value).hidden = !isOpen;
+  }
+  showReset();
+}
+
+function press(group, value) {
+  for (const button of find(group).children)
+    button.setAttribute("aria-pressed", button.dataset.value === value);
+}
+
+function showReset() {
+  find("reset").disabled = !shown().some((chart) => chart.isZoomed());
+}
+
+function showChosen() {
+  const key = made.selected;
+  const isNone = key < 0 || !made.total[key];
+  find("copy").disabled = find("open").disabled = isNone;
+  find("chosen-name").textContent = isNone
+    ? state.kind
+      ? `${printable(state.name)} is not in this view`
+      : "No function is chosen"
+    : made.keys[key].label;
+  find("chosen-name").title = isNone ? "" : made.keys[key].label;
+  find("chosen-figures").textContent = isNone ? "click a frame or a row" : figures(key).join(" · ");
+  find("open").hidden = state.view === "sandwich";
+}
+
+function figures(key) {
+  const whole = made.tree.total[0] || 1;
+  const share = (weight) => `${percent(weight / whole)} (${number(weight)})`;
+  return [origin(key), `self ${share(made.own[key])}`, `total ${share(made.total[key])}`];
+}
+
+function origin(key) {
+  const { kind, modules } = made.keys[key];
+  const some = [...modules].slice(0, 3).map(printable).join(", ");
+  return [kind, some + (modules.size > 3 ? ", …" : "")].filter(Boolean).join(" · ");
+}
+
+function describe(chart, node) {
+  const { tree } = chart;
+  const total = tree.total[node];
+  const above = tree.parent[node];
+  const lines = [
+    `${number(total)} ${profile.unit}, ${percent(total / (made.tree.total[0] || 1))} of all`,
+  ];
+  if (above >= chart.hidden && above >= 0)
+    lines.push(
+      `${percent(total / (tree.total[above] || 1))} of the ${chart === callers ? "function below" : "caller"}`,
+    );
+  lines.push(
+    `self ${number(tree.own[node])}, ${percent(tree.own[node] / (made.tree.total[0] || 1))} of all`,
+  );
+  if (chart === callers) lines.pop(); // the weight that ends in a caller is no self weight
+  return { title: chart.label(node), origin: node ? origin(tree.key[node]) : "", lines };
+}
+
+function point(chart, node, event) {
+  const tip = find("tooltip");
+  tip.hidden = node < 0;
+  if (node < 0) return;
+  const { title, origin: from, lines } = describe(chart, node);
+  tip.replaceChildren(
+    make("b", {}, title),
+    ...[from, ...lines].filter(Boolean).map((line) => make("div", {}, line)),
+  );
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  const x = Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 4));
+  const y =
+    event.clientY + 18 + height > innerHeight ? event.clientY - height - 12 : event.clientY + 18;
+  tip.style.transform = `translate(${x}px, ${Math.max(4, y)}px)`;
+}
+
+function say(chart, node) {
+  const { title, lines } = describe(chart, node);
+  find("said").textContent = [title, ...lines].join(", ");
+}
+
+function showRun() {
+  document.title = `${printable(profile.title) || "profile"} · flame graph`;
+  find("quality").dataset.grade = profile.grade;
+  find("quality").firstElementChild.textContent = profile.grade;
+  find("quality").lastElementChild.textContent = printable(
+    profile.reason + (profile.remedy ? `. Next step: ${profile.remedy}` : ""),
+  );
+  const list = (id, pairs) =>
+    find(id).replaceChildren(
+      ...pairs.flatMap(([name, value]) => [
+        make("dt", {}, printable(name)),
+        make("dd", {}, printable(value)),
+      ]),
+    );
+  list("figures", profile.figures);
+  list("facts", profile.facts);
+  find("facts-known").hidden = !profile.facts.length;
+  find("problems-found").hidden = !profile.problems.length;
+  find("problems").replaceChildren(
+    ...profile.problems.map(([severity, what, evidence, fix]) => {
+      const item = make("li", { class: severity });
+      item.append(make("b", {}, severity), make("span", {}, printable(what)));
+      if (evidence) item.append(make("div", { class: "evidence" }, printable(evidence)));
+      if (fix) item.append(make("div", {}, `→ ${printable(fix)}`));
+      return item;
+    }),
+  );
+  const kinds = new Map(made.keys.map(({ kind, colour }) => [kind, colour]));
+  find("legend").replaceChildren(
+    ...profile.kinds
+      .filter((kind) => kinds.has(kind))
+      .map((kind) => {
+        const item = make("li");
+        const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
+        swatch.style.background = kinds.get(kind);
+        item.append(swatch, kind);
+        return item;
+      }),
+  );
+  // What the profile does not have is not offered.
+  const offer = (id, has) => {
+    find(id).closest("label").hidden = !has;
+  };
+  offer("kernel", profile.isKernel.some(Boolean));
+  offer("modules", Boolean(profile.frames.module));
+  offer("offsets", Boolean(profile.frames.offset));
+  offer("group", groups.length > 1);
+  find("group").replaceChildren(
+    ...groups.map((group) => make("option", { value: group }, GROUP_NAMES[group])),
+  );
+  find("group").value = state.group;
+  if (!made.tree.total[0])
+    find("graph").append(
+      make("p", { class: "empty" }, `There are no ${profile.unit} in this profile.`),
+    );
+}
