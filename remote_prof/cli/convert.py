@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -33,6 +34,7 @@ added up.
 """
 
 
+@options.shows
 def convert(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files; - is standard input.")
@@ -54,12 +56,13 @@ def convert(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",
-    offsets: options.Offsets = False,
     title: options.Title = "",
     subtitle: options.Subtitle = "",
     width: options.Width = 1200,
     minwidth: options.MinWidth = 0.1,
     inverted: options.Inverted = False,
+    *,
+    shown: options.ViewFlags,
 ) -> None:
     """Turn a profile into another format, without a host."""
     from remote_prof.parse import check_reader
@@ -70,8 +73,14 @@ def convert(
     (name,) = check_formats([to or format_of(output)])
     drawn = renderers(Drawing(width, minwidth, inverted))[name]
     sources = ((source, read_input(source)) for source in inputs)
-    profile = read_profiles(sources, reader=check_reader(from_), keep_offsets=offsets)
+    view = shown.view()
+    by_host = view.group_by == "host"
+    profile = read_profiles(
+        sources, reader=check_reader(from_), keep_offsets=shown.offsets, by_host=by_host
+    )
     for note in profile.notes:
         console.problem(Problem(Severity.WARNING, note))
-    report = report_of(profile, inputs, title=title, subtitle=subtitle)
+    # Each input has its host by now.
+    view = replace(view, group_by=None) if by_host else view
+    report = report_of(profile, inputs, view=view, title=title, subtitle=subtitle)
     write_output(drawn.render(report), output)

@@ -32,6 +32,7 @@ with two weights. A file or directory that is there comes before a run of that n
 """
 
 
+@options.shows
 def diff(
     before: Annotated[
         str,
@@ -79,6 +80,8 @@ def diff(
         str | None,
         typer.Option("--results", metavar="DIR", help="Directory that holds the runs (./results)."),
     ] = None,
+    *,
+    shown: options.ViewFlags,
 ) -> None:
     """Compare two profiles: what grew, what shrank, what is new or gone, and what is noise."""
     from remote_prof.cli import comparison_text
@@ -95,7 +98,7 @@ def diff(
         raise UsageError(
             "the text goes to standard output", hint="say --format or --json with --output"
         )
-    sides = _load(before, after, results)
+    sides = _load(before, after, results, shown)
     comparison = compare(*sides, counts=counts)
     comparison_text.show_problems(comparison)
     if chosen is None:
@@ -104,10 +107,13 @@ def diff(
     write_output(COMPARISON_RENDERERS[chosen](comparison), output)
 
 
-def _load(before: str, after: str | None, results: str | None) -> tuple[Side, Side]:
+def _load(
+    before: str, after: str | None, results: str | None, shown: options.ViewFlags
+) -> tuple[Side, Side]:
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.run.compare import load_both_sides, load_side
 
+    view = shown.view()
     if after is None:
         data = _content(before)
         if data is None:
@@ -116,13 +122,13 @@ def _load(before: str, after: str | None, results: str | None) -> tuple[Side, Si
                 evidence="one argument alone is a file of both sides, and there is no such file",
                 hint="name both sides: remote-prof diff BEFORE AFTER",
             )
-        return load_both_sides(before, data)
+        return load_both_sides(before, data, view)
     if before == after == STANDARD:
         raise UsageError("both sides cannot be standard input")
     place = resolve_settings({"results": results}).values.results
     return (
-        load_side(before, _content(before), place),
-        load_side(after, _content(after), place),
+        load_side(before, _content(before), place, view, keep_offsets=shown.offsets),
+        load_side(after, _content(after), place, view, keep_offsets=shown.offsets),
     )
 
 

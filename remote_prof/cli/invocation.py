@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
-from remote_prof.cli.options import ConnectFlags
+from remote_prof.cli.options import ConnectFlags, ViewFlags
 from remote_prof.errors import UsageError
 from remote_prof.records import Become, Host, Severity
 from remote_prof.settings import ResolvedSettings, Settings, load_settings
@@ -155,7 +155,7 @@ def make_jobs(
     spec: TargetSpec | None,
     settings: ResolvedSettings,
     *,
-    offsets: bool = False,
+    shown: ViewFlags | None = None,
 ) -> list[HostJob]:
     """Return a job for each host, all of one run. Raises UsageError for an unknown format."""
     from remote_prof.run.directory import new_run_id
@@ -164,6 +164,8 @@ def make_jobs(
     from remote_prof.run.report import check_formats
 
     run_id, values = new_run_id(), settings.values
+    shown = shown or ViewFlags()
+    view = shown.view()
     formats = check_formats(values.formats)
     jobs = []
     for host in hosts:
@@ -181,7 +183,8 @@ def make_jobs(
             privileged=values.privileged,
             runner=chosen,
             formats=formats,
-            offsets=offsets,
+            offsets=shown.offsets,
+            view=view,
         )
         jobs.append(
             HostJob(

@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Annotated, Any, TypeVar, get_type_hints
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from remote_prof.cli.completion import complete_container, complete_host, complete_run
 from remote_prof.render import RENDERERS
 
+if TYPE_CHECKING:
+    from remote_prof.profile.view import View
+
 _R = TypeVar("_R")
 
 _CONNECT = "How to connect"
 _RIGHTS = "Rights on the host"
 _WHERE = "Where"
+_SHOWN = "What is shown"
 _PICTURE = "The picture"
 
 FORMATS = ", ".join(RENDERERS)
@@ -80,10 +84,6 @@ Image = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; repeatable.")]
-Offsets = Annotated[
-    bool,
-    typer.Option("--offsets", help="Keep offsets into functions; they split one into many frames."),
-]
 Title = Annotated[
     str, typer.Option(help="Title of the picture.", rich_help_panel=_PICTURE, show_default=False)
 ]
@@ -297,14 +297,105 @@ class ConnectFlags:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class ViewFlags:
+    """What the command line says of what is shown of a profile.
+
+    Each field is an option of every command that ``shows``.
+    """
+
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Keep the stacks with a function whose name matches.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None
+    ignore: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Drop the stacks with a function whose name matches.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None
+    root_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Begin each stack at its outermost function that matches; drop the others.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None
+    collapse_recursion: Annotated[
+        bool,
+        typer.Option(
+            "--collapse-recursion",
+            help="Make one frame of a function that calls itself.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="process|thread|pid|host",
+            help="What stands at the root of each stack.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None
+    offsets: Annotated[
+        bool,
+        typer.Option(
+            "--offsets",
+            help="Keep offsets into functions; they split one into many frames.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False
+    modules: Annotated[
+        bool,
+        typer.Option(
+            "--modules",
+            help="Write the file that a function is in behind its name.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = False
+    min_share: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            help="Make one frame [other] of all that a function calls with less (0).",
+            rich_help_panel=_SHOWN,
+            show_default=False,
+        ),
+    ] = 0.0
+
+    def view(self) -> View:
+        """Return what is shown, but for the offsets. Raises UsageError."""
+        from remote_prof.profile.view import View, check_view
+
+        given = asdict(self)
+        del given["offsets"]
+        return check_view(View(**given | {"min_share": self.min_share / 100}))
+
+
 def connects(command: Callable[..., _R]) -> Callable[..., _R]:
     """Give a command the options of ``ConnectFlags``; it takes them as its last one, ``flags``."""
+    return _with(command, ConnectFlags, "flags")
+
+
+def shows(command: Callable[..., _R]) -> Callable[..., _R]:
+    """Give a command the options of ``ViewFlags``; it takes them as one, ``shown``."""
+    return _with(command, ViewFlags, "shown")
+
+
+def _with(command: Callable[..., _R], kind: type[Any], name: str) -> Callable[..., _R]:
     hints = get_type_hints(command, include_extras=True)
-    options = get_type_hints(ConnectFlags, include_extras=True)
+    options = get_type_hints(kind, include_extras=True)
     own = [
-        parameter.replace(annotation=hints[name])
-        for name, parameter in inspect.signature(command).parameters.items()
-        if name != "flags"
+        parameter.replace(annotation=hints[each])
+        for each, parameter in inspect.signature(command).parameters.items()
+        if each != name
     ]
     added = [
         inspect.Parameter(
@@ -313,13 +404,13 @@ def connects(command: Callable[..., _R]) -> Callable[..., _R]:
             default=field.default,
             annotation=options[field.name],
         )
-        for field in fields(ConnectFlags)
+        for field in fields(kind)
     ]
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> _R:
-        flags = ConnectFlags(**{option.name: given.pop(option.name) for option in added})
-        return command(**given, flags=flags)
+        flags = kind(**{option.name: given.pop(option.name) for option in added})
+        return command(**given, **{name: flags})
 
     del wrapper.__wrapped__
     signature = inspect.Signature([*own, *added], return_annotation=hints.get("return"))

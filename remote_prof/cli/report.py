@@ -23,6 +23,7 @@ The raw files are never changed.
 """
 
 
+@options.shows
 def report(
     run: options.RunName,
     formats: Annotated[
@@ -33,7 +34,6 @@ def report(
             help=f"{options.FORMATS}; repeatable (as the run had them).",
         ),
     ] = None,
-    offsets: options.Offsets = False,
     title: options.Title = "",
     subtitle: options.Subtitle = "",
     width: options.Width = 1200,
@@ -41,10 +41,13 @@ def report(
     inverted: options.Inverted = False,
     output: options.Results = None,
     as_json: options.AsJson = False,
+    *,
+    shown: options.ViewFlags,
 ) -> int:
     """Make the files of a run again from its raw profile, and print its summary."""
     from remote_prof.cli import summary
     from remote_prof.cli.invocation import resolve_settings
+    from remote_prof.profile.view import View
     from remote_prof.render import Drawing, renderers
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.job import HostResult
@@ -54,11 +57,13 @@ def report(
     results = resolve_settings({"results": output}).values.results
     directory = RunDirectory.find(run, results)
     manifest = directory.load_manifest()
+    view = shown.view()
     updated, analyses = remake(
         directory,
         manifest,
         formats or manifest.request.formats,
-        keep_offsets=offsets or manifest.request.offsets,
+        keep_offsets=shown.offsets or manifest.request.offsets,
+        view=view if view != View() else manifest.request.view,
         title=title,
         subtitle=subtitle,
         known=renderers(Drawing(width, minwidth, inverted)),

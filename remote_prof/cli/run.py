@@ -45,6 +45,7 @@ _RESULT = "What comes out"
 
 
 @options.connects
+@options.shows
 def run(
     host: options.AnyHostPattern = None,
     container: options.Container = None,
@@ -118,7 +119,6 @@ def run(
             rich_help_panel=_RESULT,
         ),
     ] = None,
-    offsets: options.Offsets = False,
     as_json: options.AsJson = False,
     open_graph: Annotated[
         bool, typer.Option("--open", help="Open the flame graph.", rich_help_panel=_RESULT)
@@ -137,6 +137,7 @@ def run(
     ] = False,
     verbose: options.Verbose = 0,
     *,
+    shown: options.ViewFlags,
     flags: options.ConnectFlags,
 ) -> int:
     """Profile a container and draw its flame graph.
@@ -189,12 +190,12 @@ def run(
     )
     hosts = select_hosts(host, settings.values, flags)
     if dry_run:
-        return _dry_run(hosts, spec, settings, offsets=offsets, as_json=as_json)
+        return _dry_run(hosts, spec, settings, shown=shown, as_json=as_json)
     return _run(
         hosts,
         spec,
         settings,
-        offsets=offsets,
+        shown=shown,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,
@@ -206,7 +207,7 @@ def _run(
     spec: TargetSpec,
     settings: ResolvedSettings,
     *,
-    offsets: bool,
+    shown: options.ViewFlags,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -214,7 +215,7 @@ def _run(
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.run.invocation import run_jobs
 
-    jobs = make_jobs(hosts, spec, settings, offsets=offsets)
+    jobs = make_jobs(hosts, spec, settings, shown=shown)
     with console.progress(settings.values.duration_s) as watch:
         outcome = run_jobs(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
@@ -276,7 +277,7 @@ def _dry_run(
     spec: TargetSpec,
     settings: ResolvedSettings,
     *,
-    offsets: bool,
+    shown: options.ViewFlags,
     as_json: bool,
 ) -> int:
     from remote_prof.cli import summary
@@ -285,7 +286,7 @@ def _dry_run(
 
     code = ExitCode.OK
     documents = []
-    for job in make_jobs(hosts, spec, settings, offsets=offsets):
+    for job in make_jobs(hosts, spec, settings, shown=shown):
         prepared = open_and_prepare(job)
         remember_containers(job.host.name, prepared.state.containers)
         for problem in prepared.problems:

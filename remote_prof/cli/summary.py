@@ -57,20 +57,22 @@ def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
 
 def show_analysis(record: HostRecord, analysis: Analysis) -> None:
     """Print the top functions of a profile."""
-    profile, quality = analysis.profile, analysis.quality
+    profile, quality, whole = analysis.profile, analysis.quality, analysis.profile.total
+    of = f" of {quality.got}" if whole != quality.got else ""
+    view = f" ({analysis.view})" if str(analysis.view) else ""
     name = record.target.container if record.target else ""
     console.line(
-        f"{name} on {record.name}: {quality.got} samples, {profile.tool or 'profile'}",
+        f"{name} on {record.name}: {whole}{of} samples{view}, {profile.tool or 'profile'}",
         style="bold",
     )
     functions = top_functions(profile)
     own = [share for share in functions if share.self][:_TOP]
     # What is in nearly every stack (main, start-up code) tells nothing.
     most = sorted(functions, key=lambda share: -share.total)
-    wide = [share for share in most if share.total < _EVERYWHERE * quality.got][:_TOP]
+    wide = [share for share in most if share.total < _EVERYWHERE * whole][:_TOP]
     for title, shares in (("where it is (most self)", own), ("through what (most total)", wide)):
         rows = [
-            (_percent(share.self / quality.got), _percent(share.total / quality.got), share.name)
+            (_percent(share.self / whole), _percent(share.total / whole), share.name)
             for share in shares
         ]
         console.line("")

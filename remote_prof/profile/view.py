@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from remote_prof.errors import UsageError
+from remote_prof.errors import NoSamplesError, UsageError
 from remote_prof.profile.folder import refold
 from remote_prof.profile.model import Frame, FrameKind, IndexStack, Profile
 
@@ -31,7 +31,8 @@ class View:
     each stack at its outermost matching function and drops those without one.
     ``collapse_recursion`` makes one frame of a function that calls itself. ``group_by`` says what
     stands at the root. ``min_share`` (0 to 1, of what is shown) makes one frame ``[other]`` of all
-    that a function calls with less.
+    that a function calls with less. ``modules`` writes the file that a function is in behind its
+    name, where a format has no other place for it (see ``spell_out``).
     """
 
     focus: str | None = None
@@ -40,6 +41,7 @@ class View:
     collapse_recursion: bool = False
     group_by: GroupBy | None = None
     min_share: float = 0.0
+    modules: bool = False
 
     def __str__(self) -> str:
         """Say in words what is not shown as it is; empty where all is."""
@@ -55,7 +57,11 @@ class View:
         words += ["recursion collapsed"] if self.collapse_recursion else []
         words += [f"by {self.group_by}"] if self.group_by else []
         words += [f"at least {100 * self.min_share:g} %"] if self.min_share else []
+        words += ["with modules"] if self.modules else []
         return ", ".join(words)
+
+
+ALL = View()
 
 
 def check_view(view: View) -> View:
@@ -90,8 +96,10 @@ def apply_view(
 
     ``host`` is its name; ``process_names`` are those of processes by pid, where they are known: for
     others it is the name of the thread that has the most weight. Raises UsageError for a pattern
-    that is none, and where the profile does not tell what is to be grouped by.
+    that is none, and where the profile does not tell what is to be grouped by, and NoSamplesError
+    where nothing of it is left.
     """
+    whole = profile.total
     if view.group_by is not None:
         profile = _grouped(profile, view.group_by, host, process_names or {})
     if view.collapse_recursion:
@@ -106,6 +114,12 @@ def apply_view(
         roots = _matching(profile, "--root-at", view.root_at)
         profile = _kept(profile, lambda stack: not roots.isdisjoint(stack))
         profile = _changed(profile, lambda stack: _from(stack, roots))
+    if whole and not profile.weights:
+        raise NoSamplesError(
+            f"nothing that was sampled is shown: {view}",
+            evidence=f"there are {whole} {profile.unit} without that",
+            hint="patterns are searched for in functions' names: see them with --to top",
+        )
     if view.min_share:
         profile = _without_small(profile, view.min_share * profile.total)
     return profile

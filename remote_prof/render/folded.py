@@ -13,7 +13,7 @@ def render_folded(report: Report) -> bytes:
     Stacks that differ only in what the format cannot hold (pids, modules, offsets) are summed.
     How names are written is in ``remote_prof.profile.folded``.
     """
-    weights = fold(report.profile)
+    weights = fold(report.spelt)
     return "".join(f"{stack} {weights[stack]}\n" for stack in sorted(weights)).encode()
 
 

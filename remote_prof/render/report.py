@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from remote_prof.profile.model import Profile, Quality
+from remote_prof.profile.names import spell_out
 from remote_prof.records import Problem
 
 
@@ -15,7 +16,8 @@ class Report:
 
     ``title`` and ``subtitle`` are one line each. ``facts`` are names and values about the run
     (host, target, command, versions...) in the order in which they are to be shown. ``problems`` is
-    what the run and the quality of its profile have to say.
+    what the run and the quality of its profile have to say. ``modules``: names are written with
+    the files that they are in, where a format has no other place for those.
     """
 
     profile: Profile
@@ -24,6 +26,12 @@ class Report:
     subtitle: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    modules: bool = False
+
+    @property
+    def spelt(self) -> Profile:
+        """The profile for formats that have nothing but names: offsets and modules are in them."""
+        return spell_out(self.profile, modules=self.modules)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def render_svg(report: Report, drawing: Drawing = Drawing()) -> bytes:
     total = report.profile.total
     scale = (drawing.width_px - 2 * PAD_PX) / (total or 1)
     smallest = min(drawing.minwidth_px / scale, total)  # the root is always there
-    placed = _placed(report.profile, smallest) if total else []
+    placed = _placed(report.spelt, smallest) if total else []
     levels = 1 + max((each.depth for each in placed), default=0)
     top = TOP_PX + (SUBTITLE_PX if report.subtitle else 0)
     top += _CONTROLS_ROW_PX if drawing.width_px < _NARROW_PX else 0

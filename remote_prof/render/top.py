@@ -18,7 +18,7 @@ def render_top(report: Report) -> bytes:
     A function is followed by its modules in brackets. How names are written is in
     ``remote_prof.profile.folded``, but without marks of kinds: those have a column.
     """
-    profile = report.profile
+    profile = report.spelt
     unit = printable(profile.unit)
     modules = _modules(profile)
     total = profile.total or 1
@@ -44,7 +44,7 @@ def render_top(report: Report) -> bytes:
 
 def render_top_json(report: Report) -> bytes:
     """Write the same as one JSON document. Shares are of all weights, 0 to 1."""
-    profile = report.profile
+    profile = report.spelt
     modules = _modules(profile)
     total = profile.total or 1
 

@@ -11,8 +11,10 @@ from remote_prof.parse import read_profile
 from remote_prof.parse.diff_folded import parse_diff_folded
 from remote_prof.profile.diff import Side, count_samples
 from remote_prof.profile.model import Profile
+from remote_prof.profile.names import spell_out
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.summary import merge
+from remote_prof.profile.view import View, apply_view
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest
@@ -21,7 +23,9 @@ from remote_prof.run.report import load_analysis
 _MOST_NAMES = 20
 
 
-def load_side(name: str, data: bytes | None, results: Path) -> Side:
+def load_side(
+    name: str, data: bytes | None, results: Path, view: View, *, keep_offsets: bool = False
+) -> Side:
     """Return what ``name`` stands for.
 
     ``data`` is the content where it is a file. Else it is a run (its id, the start of it, its
@@ -30,24 +34,25 @@ def load_side(name: str, data: bytes | None, results: Path) -> Side:
     no samples, ParseError where it cannot be read.
     """
     if data is not None:
-        return _of_profile(name, read_profile(name, data))
-    return _of_run(name, *_find_run(name, results))
+        return _of_profile(name, read_profile(name, data, keep_offsets=keep_offsets), view)
+    return _of_run(name, *_find_run(name, results), view, keep_offsets=keep_offsets)
 
 
-def load_both_sides(name: str, data: bytes) -> tuple[Side, Side]:
+def load_both_sides(name: str, data: bytes, view: View) -> tuple[Side, Side]:
     """Return both sides of one file of folded stacks with two weights. Raises ParseError."""
     both = parse_diff_folded(data)
-    before = _of_profile(f"{name}, first column", both.before)
+    before = _of_profile(f"{name}, first column", both.before, view)
     if both.may_be_scaled:
         # Its weights are no counts any more.
         before = replace(before, samples=None, problems=())
-    return before, _of_profile(f"{name}, second column", both.after)
+    return before, _of_profile(f"{name}, second column", both.after, view)
 
 
-def _of_profile(name: str, profile: Profile) -> Side:
+def _of_profile(name: str, profile: Profile, view: View) -> Side:
     quality = measure_quality(profile)
     problems = tuple(hints(profile, quality))
-    return Side(name, profile, quality, count_samples(profile), problems=problems)
+    shown = spell_out(apply_view(profile, view), modules=view.modules)
+    return Side(name, shown, quality, count_samples(shown), problems=problems)
 
 
 def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
@@ -67,7 +72,9 @@ def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
         ) from None
 
 
-def _of_run(name: str, directory: RunDirectory, place: list[str]) -> Side:
+def _of_run(
+    name: str, directory: RunDirectory, place: list[str], view: View, *, keep_offsets: bool
+) -> Side:
     manifest = directory.load_manifest()
     chosen = _choose(manifest, place)
     there: list[tuple[HostRecord, int | None]] = []  # and how many samples were expected of it
@@ -75,10 +82,12 @@ def _of_run(name: str, directory: RunDirectory, place: list[str]) -> Side:
 
     def profiles() -> Iterator[Profile]:
         for record in chosen:
-            analysis = load_analysis(directory, manifest, record)
+            analysis = load_analysis(
+                directory, manifest, record, keep_offsets=keep_offsets, view=view
+            )
             if analysis and analysis.quality.got:
                 there.append((record, analysis.quality.expected))
-                yield analysis.profile
+                yield spell_out(analysis.profile, modules=view.modules)
             else:
                 what = f"{record.name} has no samples and is left out"
                 missing.append(Problem(Severity.WARNING, what, record.error or record.status))

@@ -256,6 +256,8 @@ class _Run:
             profile_request(request),
             cpu_time_s=self._cpu_time_s(),
             keep_offsets=request.offsets,
+            view=request.view,
+            host=self._record,
         )
         if not self._analysis.quality.got:
             if self._interrupt.requested:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from remote_prof.errors import UsageError
 from remote_prof.profile.model import Quality
+from remote_prof.profile.view import View
 from remote_prof.records import Problem
 
 MANIFEST_VERSION = 1
@@ -61,6 +62,7 @@ class RequestRecord:
     runner: str
     formats: tuple[str, ...]
     offsets: bool = False
+    view: View = field(default_factory=View)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class TargetRecord:
     pids: tuple[int, ...]
     container_pids: tuple[int, ...]
     filter: str
+    process_names: tuple[str, ...] = ()  # of ``pids``, in their order
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
         pids=tuple(process.pid for process in target.processes),
         container_pids=tuple(process.container_pid for process in target.processes),
         filter=plan.sidecar.filter_text,
+        process_names=tuple(process.name for process in target.processes),
     )
 
 

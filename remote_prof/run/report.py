@@ -11,6 +11,7 @@ from remote_prof.engines import ENGINES, Engine, ProfileRequest
 from remote_prof.errors import UsageError
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
+from remote_prof.profile.view import ALL, View, apply_view
 from remote_prof.records import Problem
 from remote_prof.render import RENDERERS, Renderer, Report
 from remote_prof.run.directory import RunDirectory
@@ -21,11 +22,12 @@ RAW_PROFILE = "profile.txt"
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A parsed profile, how good it is, and what follows from that."""
+    """What is shown of a parsed profile; how good all of it is, and what follows from that."""
 
     profile: Profile
     quality: Quality
     hints: tuple[Problem, ...]
+    view: View = ALL
 
 
 def find_engine(name: str) -> Engine:
@@ -43,17 +45,27 @@ def analyse(
     *,
     cpu_time_s: float | None,
     keep_offsets: bool = False,
+    view: View = ALL,
+    host: HostRecord | None = None,
 ) -> Analysis:
-    """Parse a raw profile and measure it. Pure.
+    """Parse a raw profile and measure it; ``host`` is that of the run. Pure.
 
     A sampler of CPU time takes one sample for every ``1 / frequency_hz`` seconds that the target
-    is on a CPU: that is how many are expected. Raises ParseError.
+    is on a CPU: that is how many are expected. Raises ParseError, and NoSamplesError where the
+    view shows nothing of it.
     """
     profile = engine.parse(raw, request, keep_offsets=keep_offsets)
     # Stacks of the kernel alone still count every sample; only the filter makes a difference.
     expected = None if cpu_time_s is None else round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
-    return Analysis(profile, quality, tuple(hints(profile, quality)))
+    target = host.target if host else None
+    shown = apply_view(
+        profile,
+        view,
+        host=host.name if host else "",
+        process_names=dict(zip(target.pids, target.process_names, strict=False)) if target else {},
+    )
+    return Analysis(shown, quality, tuple(hints(profile, quality)), view)
 
 
 def profile_request(record: RequestRecord) -> ProfileRequest:
@@ -84,6 +96,7 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         "began": manifest.started_at,
         "sampled": f"{request.duration_s:g} s at {request.frequency_hz} Hz, "
         f"{request.stacks} stacks",
+        "shown": str(analysis.view),
         "samples": f"{quality.got}"
         + (f" of {quality.expected} expected" if quality.expected is not None else ""),
     }
@@ -91,7 +104,9 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         profile=analysis.profile,
         quality=quality,
         title=f"{name} on {host.name}",
-        subtitle=f"on-CPU, {facts['samples']} samples, {facts['sampled']}",
+        subtitle=f"on-CPU, {facts['samples']} samples, {facts['sampled']}"
+        + (f", {analysis.view}" if facts["shown"] else ""),
+        modules=analysis.view.modules,
         facts={key: value for key, value in facts.items() if value},
         # A run notes the hints too, among the rest.
         problems=tuple(dict.fromkeys((*analysis.hints, *host.problems))),
@@ -133,6 +148,7 @@ def remake(
     formats: Iterable[str],
     *,
     keep_offsets: bool,
+    view: View = ALL,
     title: str = "",
     subtitle: str = "",
     known: Mapping[str, Renderer] = RENDERERS,
@@ -146,7 +162,7 @@ def remake(
     analyses: list[Analysis | None] = []
     for host in manifest.hosts:
         path = _raw_path(directory, host)
-        analysis = load_analysis(directory, manifest, host, keep_offsets=keep_offsets)
+        analysis = load_analysis(directory, manifest, host, keep_offsets=keep_offsets, view=view)
         analyses.append(analysis)
         if path is None or analysis is None:
             hosts.append(host)
@@ -162,7 +178,12 @@ def remake(
 
 
 def load_analysis(
-    directory: RunDirectory, manifest: Manifest, host: HostRecord, *, keep_offsets: bool = False
+    directory: RunDirectory,
+    manifest: Manifest,
+    host: HostRecord,
+    *,
+    keep_offsets: bool = False,
+    view: View = ALL,
 ) -> Analysis | None:
     """Parse and measure the raw profile of one host of a run, None where it has none.
 
@@ -181,6 +202,8 @@ def load_analysis(
         profile_request(manifest.request),
         cpu_time_s=host.cpu_time_s,
         keep_offsets=keep_offsets,
+        view=view,
+        host=host,
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote_prof.errors import UsageError
+from remote_prof.errors import NoSamplesError, UsageError
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
 from remote_prof.profile.names import spell_out
 from remote_prof.profile.view import OTHER, View, apply_view, check_view, under
@@ -46,7 +46,6 @@ THREADS = Profile.of(
             View(focus="^ren"),
             {of("main", "serve", "render", "encode"): 3},
         ),
-        (View(ignore="serve|idle"), {}),
         (
             View(ignore="parse|boot"),
             {of("main", "serve", "render", "encode"): 3, of("main", "idle"): 2},
@@ -185,9 +184,15 @@ def test_recursion_and_small_calls_keep_every_sample(
 
 @given(st.dictionaries(STACKS, st.integers(1, 1000)), NAMES)
 def test_focus_and_ignore_share_the_profile(stacks: dict[Stack, int], name: str) -> None:
-    profile = Profile.of(stacks)
-    kept, dropped = (apply_view(profile, view) for view in (View(focus=name), View(ignore=name)))
-    assert {**kept.stacks, **dropped.stacks} == stacks
+    def shown(view: View) -> dict[Stack, int]:
+        try:
+            return apply_view(Profile.of(stacks), view).stacks
+        except NoSamplesError:
+            return {}
+
+    kept, dropped = shown(View(focus=name)), shown(View(ignore=name))
+    assert not kept.keys() & dropped.keys()
+    assert {**kept, **dropped} == stacks
 
 
 def test_modules_and_offsets_are_spelt_out_where_they_are_known() -> None:
@@ -215,3 +220,11 @@ def test_modules_and_offsets_are_spelt_out_where_they_are_known() -> None:
 
 def test_what_is_spelt_out_already_stays() -> None:
     assert spell_out(PROFILE, modules=True) is PROFILE
+
+
+@pytest.mark.parametrize("view", [View(ignore="serve|idle"), View(focus="^$"), View(root_at="x")])
+def test_a_view_of_nothing_is_told(view: View) -> None:
+    with pytest.raises(NoSamplesError, match="nothing that was sampled is shown") as raised:
+        apply_view(PROFILE, view)
+    assert raised.value.evidence == "there are 11 samples without that"
+    assert apply_view(Profile.of({}), view).stacks == {}
