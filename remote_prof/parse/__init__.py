@@ -58,7 +58,8 @@ def _parse_folded(data: bytes, *, keep_offsets: bool = False) -> Profile:
     return parse_folded(data)
 
 
-# In the order in which they are asked: the first that recognises an input reads it.
+# In the order in which they are asked: the first that recognises an input reads it. So what is
+# binary comes first, and last what takes almost any text for its own.
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
         reader.name: reader
@@ -81,9 +82,7 @@ def check_reader(name: str | None) -> Reader | None:
     """Return a reader by its name, None for None. Raises UsageError."""
     if name is None or name in READERS:
         return READERS[name] if name else None
-    raise UsageError(
-        f"there is no input format {name!r}", hint=f"input formats are: {', '.join(READERS)}"
-    )
+    raise UsageError(f"there is no input format {name!r}", hint=f"input formats are: {_formats()}")
 
 
 def read_profile(
@@ -118,5 +117,9 @@ def _recognise(data: bytes) -> Reader:
     raise ParseError(
         "this is none of the formats that are read",
         evidence=f"it begins with {first[:_SHOWN].decode('utf-8', 'replace')!r}",
-        hint=f"these are read: {', '.join(READERS)}; --from says which it is",
+        hint=f"these are read: {_formats()}; --from says which it is",
     )
+
+
+def _formats() -> str:
+    return ", ".join(f"{reader.name} ({reader.about})" for reader in READERS.values())
