@@ -59,16 +59,17 @@ def _parse_folded(data: bytes, *, keep_offsets: bool = False) -> Profile:
     return parse_folded(data)
 
 
-# In the order in which they are asked: the first that recognises an input reads it.
+# In the order in which they are asked: the first that recognises an input reads it. So what is
+# binary comes first, and last what takes almost any text for its own.
 READERS: Mapping[str, Reader] = MappingProxyType(
     {
         reader.name: reader
         for reader in (
+            Reader("pprof", "pprof's profile.proto", recognises_pprof, parse_pprof),
             Reader("bpftrace", "text of bpftrace", _recognises_container, _parse_container),
             Reader(
                 "bpftrace-json", "bpftrace -f json", recognises_bpftrace_json, parse_bpftrace_json
             ),
-            Reader("pprof", "pprof's profile.proto", recognises_pprof, parse_pprof),
             Reader("speedscope", "speedscope's JSON", recognises_speedscope, parse_speedscope),
             Reader("austin", "text of austin", recognises_austin, parse_austin),
             Reader("py-spy", "py-spy's raw format", recognises_pyspy, parse_pyspy),
@@ -83,9 +84,7 @@ def check_reader(name: str | None) -> Reader | None:
     """Return a reader by its name, None for None. Raises UsageError."""
     if name is None or name in READERS:
         return READERS[name] if name else None
-    raise UsageError(
-        f"there is no input format {name!r}", hint=f"input formats are: {', '.join(READERS)}"
-    )
+    raise UsageError(f"there is no input format {name!r}", hint=f"input formats are: {_formats()}")
 
 
 def read_profile(
@@ -120,5 +119,9 @@ def _recognise(data: bytes) -> Reader:
     raise ParseError(
         "this is none of the formats that are read",
         evidence=f"it begins with {first[:_SHOWN].decode('utf-8', 'replace')!r}",
-        hint=f"these are read: {', '.join(READERS)}; `convert --from` says which it is",
+        hint=f"these are read: {_formats()}; `convert --from` says which it is",
     )
+
+
+def _formats() -> str:
+    return ", ".join(f"{reader.name} ({reader.about})" for reader in READERS.values())

@@ -49,9 +49,12 @@ def parse_austin(data: bytes, *, keep_offsets: bool = False) -> Profile:
     """
     data = data.replace(b"\r\n", b"\n")
     mode, tool = _MODE.search(data), _TOOL.search(data)
+    kind = mode[1] if mode else b""
     data = _COMMENT.sub(b"", data)  # line numbers stay as they are
-    data, below = _GIVEN_BACK.subn(b"", _FULL.sub(rb"\1", data))
-    unit = _UNITS.get(mode[1] if mode else b"", "us")
+    if kind == b"full":
+        data = _FULL.sub(rb"\1", data)
+    data, below = _GIVEN_BACK.subn(b"", data) if b" -" in data else (data, 0)
+    unit = _UNITS.get(kind, "us")
     read_name = partial(_frame, keep_offsets=keep_offsets)
     profile = parse_folded(data, unit=unit, read_name=read_name)
     notes = (f"{below} samples with a weight below zero are left out",) if below else ()

@@ -49,7 +49,7 @@ _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
 _RECOGNISED = re.compile(
     rb"^@\w*(?:\[(?:[^\n]*, ?)?\n|\[[^\n]*\]: |: ?\d*\n)"
-    rb"|^Attach(?:ing|ed) \d+ probe|^" + _START_MARK + rb"$",
+    rb"|^Attach(?:ing|ed) \d+ probe|^# bpftrace v|^" + _START_MARK + rb"$|^" + _MAP_FULL,
     re.MULTILINE,
 )
 

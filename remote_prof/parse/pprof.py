@@ -24,7 +24,11 @@ from remote_prof.profile.pprof import COMM, MARKS, PID, messages
 # what keeps memory within some 2 GB; a real profile of a million stacks has some 100 MB.
 MOST_BYTES = 128 << 20
 _MOST_MESSAGE_BYTES = 1 << 20  # a stack of 10,000 frames has some 50 kB
-_RECOGNISED = re.compile(rb"\n[\x02-\x16]\x08|2\0")
+_RECOGNISED = re.compile(
+    rb"[\x0a\x12\x1a\x22\x2a\x32\x38\x40\x48\x50\x5a\x60\x68\x70\x7a]"
+    rb"[^\x1b]{0,255}?[\x00-\x08\x0e-\x1a]",
+    re.DOTALL,
+)
 _UNITS = {
     "nanoseconds": "ns",
     "microseconds": "us",
@@ -47,7 +51,8 @@ _HINT = "is the file complete, and is it what pprof reads?"
 def recognises_pprof(head: bytes) -> bool:
     """Tell whether this may be the beginning of a ``profile.proto``.
 
-    That is a value's type or the empty first string, whichever its writer begins with.
+    That is the tag of any of its fields, whichever its writer begins with, and soon a byte that no
+    text has.
     """
     return _RECOGNISED.match(head) is not None
 

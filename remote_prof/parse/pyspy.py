@@ -44,7 +44,8 @@ def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
     ``remote_prof.profile.folded.parse_folded`` does, whose leniency this has.
     """
     data = _MESSAGES.sub(b"", data.replace(b"\r\n", b"\n"))  # line numbers stay as they are
-    data = _PROCESSES.sub(lambda match: match[0].replace(b";", b":"), data)
+    if b"process " in data:
+        data = _PROCESSES.sub(lambda match: match[0].replace(b";", b":"), data)
     return parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
 
 

@@ -16,7 +16,8 @@ from remote_prof.profile.quality import measure_quality
 from remote_prof.render.comparison import render_diff_folded
 
 DATA = Path(__file__).parent / "data"
-PAIRS = sorted(path.stem for path in (DATA / "diff").glob("*.txt") if ".scaled" not in path.name)
+PRINTED = Path(__file__).parent / "difffolded"
+PAIRS = sorted(path.stem for path in PRINTED.glob("*.txt") if ".scaled" not in path.name)
 
 
 def side(name: str) -> Side:
@@ -40,7 +41,7 @@ def test_there_are_outputs_to_compare_with() -> None:
 @pytest.mark.parametrize("counts", [False, True])
 def test_folded_output_is_that_of_difffolded(pair: str, counts: bool) -> None:
     before, _, after = pair.partition("--")
-    expected = (DATA / "diff" / f"{pair}{'' if counts else '.scaled'}.txt").read_text()
+    expected = (PRINTED / f"{pair}{'' if counts else '.scaled'}.txt").read_text()
     found = render_diff_folded(compared(before, after, counts=counts)).decode()
     assert sorted(found.splitlines()) == sorted(expected.splitlines())
 

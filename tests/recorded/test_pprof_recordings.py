@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from remote_prof.parse import read_profile
 from remote_prof.parse.pprof import parse_pprof
 from remote_prof.profile.model import Profile
 from remote_prof.profile.quality import measure_quality
@@ -26,7 +27,8 @@ TOTALS = {
 
 
 def parse(name: str) -> Profile:
-    return parse_pprof((DATA / f"{name}.pb.gz").read_bytes())
+    # As any input is read: the content tells the format.
+    return read_profile(name, (DATA / f"{name}.pb.gz").read_bytes())
 
 
 def render(profile: Profile, name: str) -> bytes:

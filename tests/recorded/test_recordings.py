@@ -40,8 +40,8 @@ def test_folded_stacks_are_as_expected(name: str, bless: bool) -> None:
 
 
 def test_every_expected_file_has_its_recording() -> None:
-    found = {str(path.relative_to(DATA).with_suffix(".txt")) for path in DATA.glob("*/*.folded")}
-    assert found == set(RECORDINGS)
+    folded = [path for path in DATA.glob("*/*.folded") if not path.with_suffix(".pb.gz").exists()]
+    assert {str(path.relative_to(DATA).with_suffix(".txt")) for path in folded} == set(RECORDINGS)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

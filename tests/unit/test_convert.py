@@ -58,6 +58,22 @@ def test_the_prefix_of_compose_is_dropped(prefix: bytes) -> None:
     assert sorted(folded(("pasted.txt", pasted))) == STACKS
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Attaching 2 probes...\n",
+        b"# bpftrace v0.23.2\n",
+        b"@@ sampling\n",
+        b"WARNING: Map full; can't update element. Try increasing max_map_keys config\n",
+        b"",
+    ],
+)
+def test_what_bpftrace_prints_first_tells_it(head: bytes) -> None:
+    # Thousands of warnings may come before the first map.
+    noise = b"Additional Info - helper: map_update_elem, retcode: -7\n" * 2000 if head else b""
+    assert folded(("x", head + noise + b"@[\n    f+1\n    main+2\n]: 5\n")) == ["main;f 5"]
+
+
 def test_folded_stacks_are_converted() -> None:
     assert folded(("a.folded", b"a;b 3\na;c 4\n")) == ["a;b 3", "a;c 4"]
 
