@@ -10,7 +10,6 @@ inside the page, from the click until what it changed is painted.
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import tempfile
 import time
@@ -19,13 +18,12 @@ from typing import Any
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
+from benchmarks.render import write_profile
 from remote_prof.parse.bpftrace import parse_bpftrace
-from remote_prof.profile.model import Frame, IndexStack, Profile
 from remote_prof.profile.quality import measure_quality
 from remote_prof.render import RENDERERS, Report
 
 STACKS = 100_000
-FUNCTIONS = 20_000
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 ROW_PX = 18
@@ -56,26 +54,6 @@ _ZOOM = """async ([x, y]) => {
   }));
   return performance.now() - begun;
 }"""
-
-
-def make_profile(seed: int = 1) -> Profile:
-    """Make a profile of ``STACKS`` distinct stacks."""
-    chance = random.Random(seed)
-    frames = tuple(Frame(f"net::http::server::handle_request_{n}") for n in range(FUNCTIONS))
-    weights: dict[IndexStack, int] = {}
-    known: list[IndexStack] = [()]
-    while len(weights) < STACKS:
-        depth = chance.randint(8, 60)
-        shared = chance.choice(known)
-        shared = shared[: min(chance.randint(0, len(shared)), depth - 1)]
-        more = tuple(chance.randrange(FUNCTIONS) for _ in range(depth - len(shared)))
-        stack = shared + more
-        weights[stack] = min(1000, int(1 / (chance.random() + 1e-4)))
-        if len(known) < 5000:
-            known.append(stack)
-        else:
-            known[chance.randrange(5000)] = stack
-    return Profile(frames, weights)
 
 
 def measure_page(path: Path) -> None:
@@ -124,10 +102,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--profile", type=Path, help="what bpftrace printed, instead")
     given = parser.parse_args()
-    if given.profile:
-        profile = parse_bpftrace(given.profile.read_bytes(), keep_offsets=False)
-    else:
-        profile = make_profile()
+    with tempfile.TemporaryDirectory(prefix="remote-prof-") as scratch:
+        text = given.profile or Path(scratch) / "profile.txt"
+        if not given.profile:
+            write_profile(text, STACKS)
+        profile = parse_bpftrace(text.read_bytes())
     report = Report(profile, measure_quality(profile), "benchmark")
     frames = sum(map(len, profile.weights))
     print(f"{len(profile.weights):,} stacks of {frames / len(profile.weights):.0f} frames")

@@ -14,8 +14,10 @@ const SPEEDSCOPE_UNITS = {
 
 function makeFolded(profile) {
   const written = profile.kindOf.map((kind, frame) => {
-    const name = profile.nameOf(frame).replace(UNWRITABLE, "?").replaceAll(";", ":") || UNKNOWN;
-    return name + (ENDINGS[kind] ?? "");
+    const offset = profile.offsetOf(frame);
+    const name = profile.nameOf(frame) + (offset < 0 ? "" : `+${offset}`);
+    const plain = name.replace(UNWRITABLE, "?").replaceAll(";", ":") || UNKNOWN;
+    return plain + (ENDINGS[kind] ?? "");
   });
   const weights = new Map();
   eachStack(profile.tree, (stack, weight) => {
