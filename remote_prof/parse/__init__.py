@@ -98,7 +98,7 @@ def read_profile(
     notes: tuple[str, ...] = ()
     try:
         data, notes = unpack(data)
-        if not data.strip():
+        if not data or data.isspace():
             return Profile((), {}, notes=notes)
         profile = (reader or _recognise(data)).parse(data, keep_offsets=keep_offsets)
     except ParseError as error:

@@ -42,7 +42,8 @@ _NAME = re.compile(rb"\w*")
 _SCALAR = re.compile(rb"(\w*):(?: (\d{1,20})\n)?")
 _CLOSING = re.compile(rb"\n, [^\n]*\]: ")
 _WEIGHT = re.compile(rb"(\d{1,20})(?:\n|\Z)")
-_USUAL_WEIGHT = re.compile(rb"\d{1,20}\n")
+_USUAL_END = re.compile(rb"\n\]: (\d{1,20})\n\Z")
+_LONGEST_END = 25
 _ONE_LINE = re.compile(rb"\w*\[([^\n]*)\]: (\d{1,20})\n")
 _ATTACHED = re.compile(rb"^Attach(?:ing|ed) \d+ probe", re.MULTILINE)
 _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
@@ -64,6 +65,8 @@ class Scan:
     recognised: bool = False
     unread: Unread = field(default_factory=lambda: Unread("entry", "entries"))
     lost: int = 0
+    started: bool = False
+    ended: bool = False
     tool: str = ""
 
     def complain(self, noise: bytes) -> None:
@@ -148,12 +151,11 @@ def _scan(raw: bytes, maps: Maps) -> Scan:
             continue
         where = f"line {raw.count(10, 0, start) + 1}" if scan.unread.wanted else ""
         scan.unread.tell(where, "@" + chunk[:100].partition(b"\n")[0].decode("utf-8", "replace"))
-    scan.lost = raw.count(_MAP_FULL)
-    started, ended = (mark in raw for mark in (_START_MARK, _END_MARK))
-    if started:
-        scan.recognised = True
-        if not ended:
-            scan.notes["the output ends before the end of the run"] = None
+    # Not looked for where nothing was said of it: that would be one more walk through it all.
+    if len(scan.notes) >= _MAX_NOTES or any("Map full" in note for note in scan.notes):
+        scan.lost = raw.count(_MAP_FULL)
+    if scan.started and not scan.ended:
+        scan.notes["the output ends before the end of the run"] = None
     return scan
 
 
@@ -171,6 +173,10 @@ def _scan_chunk(scan: Scan, chunk: bytes) -> bool:
     name = match[0] if match else b""
     if chunk[len(name) : len(name) + 1] == b"[":
         return _scan_entry(scan, name, chunk)
+    if chunk.startswith(_START_MARK[1:]):
+        scan.recognised = scan.started = True
+    elif chunk.startswith(_END_MARK[1:]):
+        scan.ended = True
     scalar = _SCALAR.match(chunk)
     if scalar:
         scan.recognised = True
@@ -182,7 +188,8 @@ def _scan_chunk(scan: Scan, chunk: bytes) -> bool:
 
 def _scan_entry(scan: Scan, name: bytes, chunk: bytes) -> bool:
     start = len(name) + 1
-    single = _ONE_LINE.match(chunk)
+    first = chunk[: chunk.find(b"\n") + 1 or len(chunk)]
+    single = _ONE_LINE.match(first)
     if single:
         scan.recognised = True
         # Other one-line entries (@ns[9]: 1662243) have no stack in their key.
@@ -190,15 +197,15 @@ def _scan_entry(scan: Scan, name: bytes, chunk: bytes) -> bool:
             scan.maps.add(name, single[1], int(single[2]))
         scan.complain(chunk[single.end() :])
         return True
-    if not _opens_stack(chunk, name):
+    if not _opens_stack(first, name):
         scan.recognised = scan.recognised or b"]: " in chunk
         scan.complain(chunk)
         return True
-    # The usual form, in two steps: there are many.
-    text, closed, number = chunk.partition(b"\n]: ")
-    if closed and _USUAL_WEIGHT.fullmatch(number):
+    # The usual form: nothing but the weight stands at the end.
+    usual = _USUAL_END.search(chunk, max(start, len(chunk) - _LONGEST_END))
+    if usual:
         scan.recognised = True
-        scan.maps.add(name, text[start:] + b"\n", int(number))
+        scan.maps.add(name, chunk[start : usual.start() + 1], int(usual[1]))
         return True
     end = chunk.find(b"\n]: ", start)
     closing = end + len(b"\n")
@@ -218,9 +225,8 @@ def _scan_entry(scan: Scan, name: bytes, chunk: bytes) -> bool:
     return True
 
 
-def _opens_stack(chunk: bytes, name: bytes) -> bool:
-    line = chunk.partition(b"\n")[0]
-    if line.endswith((b"[", b", ")):
+def _opens_stack(line: bytes, name: bytes) -> bool:
+    if line.removesuffix(b"\n").endswith((b"[", b", ")):
         return True
     # A comm may hold a line break. A line of our program that a warning quotes is no entry.
     return name.startswith(OWN_MAPS) and b"] = " not in line

@@ -7,6 +7,7 @@ stacks. See ``remote_prof.parse.bpftrace`` for the forms.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import cast
 
 from remote_prof.parse.bpftrace_frames import Side, is_offset, parse_frame
 from remote_prof.profile.folder import Folder
@@ -50,7 +51,8 @@ class _Numbers(dict[bytes, int]):
             known = self._functions.get(base)
             number = self._functions[base] = self._number(line) if known is None else known
         self[line] = number
-        within("different names", len(self), MOST_NAMES, repr(line[:100]))
+        if len(self) > MOST_NAMES:
+            within("different names", len(self), MOST_NAMES, repr(line[:100]))
         return number
 
     def _number(self, line: bytes) -> int:
@@ -75,19 +77,24 @@ class KeyReader:
 
     def read(self, key: bytes, *, own: bool) -> IndexStack:
         """Make a stack, root first, of a key; ``own`` says that it begins with pid and comm."""
+        if key.startswith(b"\n ") and key.endswith(b"\n"):
+            # One stack and nothing else, of lines that are known: by far the commonest.
+            lines = key[1:-1].split(b"\n")
+            lines.reverse()
+            known = tuple(map(self._lone.get, lines))
+            if None not in known and len(known) < self._max_depth:
+                return cast("IndexStack", known)
         scalars, stacks = _split_key(key, self._most_stacks)
         root = self._process(scalars, own=own) if scalars else ()
-        if len(stacks) > 1:
-            kernel = [*map(self._kernel.__getitem__, stacks[0])]
-            user = [*map(self._user.__getitem__, stacks[-1])]
-            kernel.reverse()
-        else:
-            kernel = []
-            user = [*map(self._lone.__getitem__, stacks[0])] if stacks else []
-        user.reverse()
+        user = stacks[-1] if stacks else []
         if len(user) >= self._max_depth:
-            user.insert(0, self._number(Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED)))
-        stack = (*root, *user, *kernel)
+            root = (*root, self._number(Frame(TRUNCATED_CALLERS, FrameKind.TRUNCATED)))
+        # They are printed leaf first.
+        if len(stacks) > 1:
+            kernel = map(self._kernel.__getitem__, stacks[0][::-1])
+            stack = (*root, *map(self._user.__getitem__, user[::-1]), *kernel)
+        else:
+            stack = (*root, *map(self._lone.__getitem__, user[::-1]))
         return stack or (self._number(Frame(NO_STACK, FrameKind.UNRESOLVED)),)
 
     def _process(self, scalars: bytes, *, own: bool) -> tuple[int, ...]:
@@ -103,8 +110,6 @@ class KeyReader:
 
 def _split_key(key: bytes, most_stacks: int) -> tuple[bytes, list[list[bytes]]]:
     """Split a key into its scalars (joined by ``, ``) and the lines of each stack."""
-    if key.startswith(b"\n ") and b"\n, " not in key:
-        return b"", [_lines(key[1:])]  # one stack and nothing else
     parts = [part.partition(b"\n") for part in _rejoin(key).split(b"\n, ")]
     implied = most_stacks - sum(bool(newline) for _, newline, _ in parts)
     scalars: list[bytes] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from typing import NamedTuple
 
 from remote_prof.profile.folder import Folder
@@ -57,13 +58,17 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     Raises ``ValueError`` where units differ (samples and microseconds do not add up); a profile
     without stacks fits any.
     """
+    parts = iter(profiles)
+    alone, more = next(parts, None), next(parts, None)
+    if alone is None or more is None:
+        return alone or Profile((), {})
     folder = Folder()
     unit: str | None = None
     frequencies, depths = set(), set()
     tools: dict[str, None] = {}
     notes: dict[str, None] = {}
     lost = 0
-    for part in profiles:
+    for part in chain((alone, more), parts):
         if part.weights:
             unit = unit or part.unit
             if part.unit != unit:
