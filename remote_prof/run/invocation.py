@@ -84,7 +84,7 @@ def _work_off(
     done: list[HostResult] = []
     with directory.locked(), interrupt.heard():
         for job in jobs:
-            result = run_job(replace(job, directory=directory.path), interrupt, watch)
+            result = run_job(replace(job, directory=directory.path), manifest, interrupt, watch)
             done.append(result)
             manifest = replace(
                 manifest, finished_at=_now(), hosts=_with(manifest.hosts, result.record)

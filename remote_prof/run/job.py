@@ -24,7 +24,7 @@ from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.link import Link
-from remote_prof.run.manifest import Artifact, HostRecord, Status
+from remote_prof.run.manifest import Artifact, HostRecord, Manifest, Status
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.receive import ARTIFACTS, Receiver
@@ -70,18 +70,23 @@ class _Clock:
             self.timings_s[name] = round(time.monotonic() - begun, 3)
 
 
-def run_job(job: HostJob, interrupt: Interrupt, watch: Watch) -> HostResult:
+def run_job(job: HostJob, manifest: Manifest, interrupt: Interrupt, watch: Watch) -> HostResult:
     """Profile one target on one host. Never raises a RemoteProfError: it is in the result.
+
+    ``manifest`` is that of the run, for its reports.
 
     Where an earlier process put the run on the host already, it is gone on with.
     """
-    return _Run(job, interrupt, watch).result()
+    return _Run(job, manifest, interrupt, watch).result()
 
 
 class _Run:
-    def __init__(self, job: HostJob, interrupt: Interrupt, watch: Watch) -> None:
+    def __init__(
+        self, job: HostJob, manifest: Manifest, interrupt: Interrupt, watch: Watch
+    ) -> None:
         assert job.directory is not None
         self._job = job
+        self._manifest = manifest
         self._interrupt = interrupt
         self._watch = watch
         self._directory = RunDirectory(job.directory)
@@ -271,7 +276,7 @@ class _Run:
         self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints
         record = self._final_record(None)
-        report = build_report(self._analysis, self._directory.load_manifest(), record)
+        report = build_report(self._analysis, self._manifest, record)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
 
     def _take_what_is_here(self, where: Path) -> None:

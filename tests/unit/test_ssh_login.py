@@ -170,3 +170,18 @@ def test_a_loop_that_is_stopped_keeps_nobody_waiting() -> None:
         loop.run(asyncio.sleep(0))
     loop.call(print)
     loop.stop()
+
+
+def test_closing_does_not_wait_for_a_loop_that_is_stuck() -> None:
+    # As it is when an interrupt has left a lock behind that the loop wants.
+    release = threading.Event()
+    stuck = LoopThread()
+    stuck.call(release.wait)
+    connection = SshConnection(Host("web", "192.0.2.1"), SshOptions(5.0))
+    connection._loop = stuck
+    closing = threading.Thread(target=connection.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    ended = not closing.is_alive()
+    release.set()
+    assert ended

@@ -18,6 +18,8 @@ from remote_prof.transport.ssh.loop import LoopThread
 from remote_prof.transport.ssh.route import Hop, route
 from remote_prof.transport.ssh.session import Session, SshChannel
 
+_CLOSE_S = 3.0
+
 # What goes wrong is raised; nothing is printed besides.
 logging.getLogger("asyncssh").addHandler(logging.NullHandler())
 
@@ -70,8 +72,12 @@ class SshConnection:
         loop, self._loop = self._loop, None
         if loop is not None:
             try:
-                loop.run(self._close())
+                # An interrupt can come between the taking of a lock and the noting of that, and
+                # the loop then waits for ever: we do not.
+                with contextlib.suppress(LinkLostError):
+                    loop.run(self._close(), _CLOSE_S)
             finally:
+                self._logins.clear()
                 loop.stop()
 
     async def _open(self, hops: list[Hop]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent import futures
 from typing import Any, TypeVar
@@ -28,20 +30,22 @@ class LoopThread:
         self._thread.start()
         self._ready.wait()
 
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[Any, Any, _T], patience_s: float = math.inf) -> _T:
         """Run a coroutine to its end; an interrupt here cancels it there.
 
-        Raises what it raises, and LinkLostError when the loop has been stopped.
+        Raises what it raises, and LinkLostError when the loop has been stopped, or patience is
+        over.
         """
         try:
             future = asyncio.run_coroutine_threadsafe(work, self.loop)
         except RuntimeError as error:
             work.close()
             raise LinkLostError("the connection is closed") from error
+        deadline = time.monotonic() + patience_s
         try:
             # In steps: nobody answers when the loop ends in this very moment.
-            while not futures.wait([future], _STEP_S).done:
-                if not self._thread.is_alive():
+            while not futures.wait([future], min(_STEP_S, patience_s)).done:
+                if not self._thread.is_alive() or time.monotonic() >= deadline:
                     raise LinkLostError("the connection is closed")
             return future.result()
         except futures.CancelledError as error:
