@@ -85,7 +85,7 @@ def diff(
 ) -> None:
     """Compare two profiles: what grew, what shrank, what is new or gone, and what is noise."""
     from remote_prof.cli import comparison_text
-    from remote_prof.profile.diff import compare
+    from remote_prof.profile.diff import compare, without_small
     from remote_prof.render.comparison import COMPARISON_RENDERERS
 
     chosen = "json" if as_json else form
@@ -99,7 +99,7 @@ def diff(
             "the text goes to standard output", hint="say --format or --json with --output"
         )
     sides = _load(before, after, results, shown)
-    comparison = compare(*sides, counts=counts)
+    comparison = without_small(compare(*sides, counts=counts), shown.min_share / 100)
     comparison_text.show_problems(comparison)
     if chosen is None:
         comparison_text.show(comparison, everything=everything)

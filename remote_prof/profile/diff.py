@@ -8,7 +8,7 @@ vanished and code which is new are both seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -160,6 +160,20 @@ def compare(before: Side, after: Side, *, counts: bool = False) -> Comparison:
         noise.comparisons if noise else None,
         tuple(_differences(before, after, counts=counts)),
     )
+
+
+def without_small(comparison: Comparison, min_share: float) -> Comparison:
+    """Leave out the movers that have, with what they call, less than a share of either side."""
+    sides = (comparison.before.profile.total, comparison.after.profile.total)
+    movers = tuple(
+        mover
+        for mover in comparison.movers
+        if any(
+            weight >= min_share * whole
+            for weight, whole in zip((mover.total.before, mover.total.after), sides, strict=True)
+        )
+    )
+    return replace(comparison, movers=movers)
 
 
 def _unite(

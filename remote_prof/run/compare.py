@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from remote_prof.profile.model import Profile
 from remote_prof.profile.names import spell_out
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.summary import merge
-from remote_prof.profile.view import View, apply_view
+from remote_prof.profile.view import View, apply_view, under
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest
@@ -51,8 +51,14 @@ def load_both_sides(name: str, data: bytes, view: View) -> tuple[Side, Side]:
 def _of_profile(name: str, profile: Profile, view: View) -> Side:
     quality = measure_quality(profile)
     problems = tuple(hints(profile, quality))
-    shown = spell_out(apply_view(profile, view), modules=view.modules)
+    shown = _shown(profile, view)
     return Side(name, shown, quality, count_samples(shown), problems=problems)
+
+
+def _shown(profile: Profile, view: View, names: Mapping[int, str] | None = None) -> Profile:
+    # What is small on one side may be large on the other: that is looked at in both together.
+    chosen = apply_view(profile, replace(view, min_share=0.0), process_names=names)
+    return spell_out(chosen, modules=view.modules)
 
 
 def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
@@ -80,19 +86,19 @@ def _of_run(
     there: list[tuple[HostRecord, int | None]] = []  # and how many samples were expected of it
     missing: list[Problem] = []
 
+    by_host = view.group_by == "host"
+
     def profiles() -> Iterator[Profile]:
         for record in chosen:
-            analysis = load_analysis(
-                directory, manifest, record, keep_offsets=keep_offsets, view=view
-            )
+            analysis = load_analysis(directory, manifest, record, keep_offsets=keep_offsets)
             if analysis and analysis.quality.got:
                 there.append((record, analysis.quality.expected))
-                yield spell_out(analysis.profile, modules=view.modules)
+                yield under(analysis.profile, record.name) if by_host else analysis.profile
             else:
                 what = f"{record.name} has no samples and is left out"
                 missing.append(Problem(Severity.WARNING, what, record.error or record.status))
 
-    profile = merge(profiles())
+    whole = merge(profiles())
     if not there:
         raise NoSamplesError(
             f"{name} has no samples",
@@ -101,7 +107,14 @@ def _of_run(
         )
     records, expected = zip(*there, strict=True)
     known = [number for number in expected if number is not None]
-    quality = measure_quality(profile, sum(known) if len(known) == len(expected) else None)
+    quality = measure_quality(whole, sum(known) if len(known) == len(expected) else None)
+    # Pids of several hosts say nothing together.
+    target = records[0].target if len(records) == 1 else None
+    profile = _shown(
+        whole,
+        replace(view, group_by=None) if by_host else view,
+        target.names_by_pid if target else None,
+    )
     targets = dict.fromkeys(_target(manifest, record) for record in records)
     hosts = dict.fromkeys(record.name for record in records)
     request = manifest.request
@@ -112,7 +125,7 @@ def _of_run(
         samples=count_samples(profile),
         duration_s=request.duration_s,
         scope=f"{request.scope}, {request.stacks} stacks",
-        problems=(*missing, *hints(profile, quality)),
+        problems=(*missing, *hints(whole, quality)),
     )
 
 

@@ -80,6 +80,11 @@ class TargetRecord:
     filter: str
     process_names: tuple[str, ...] = ()  # of ``pids``, in their order
 
+    @property
+    def names_by_pid(self) -> dict[int, str]:
+        """The names of the processes."""
+        return dict(zip(self.pids, self.process_names, strict=False))
+
 
 @dataclass(frozen=True, slots=True)
 class SidecarRecord:

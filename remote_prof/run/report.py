@@ -63,7 +63,7 @@ def analyse(
         profile,
         view,
         host=host.name if host else "",
-        process_names=dict(zip(target.pids, target.process_names, strict=False)) if target else {},
+        process_names=target.names_by_pid if target else {},
     )
     return Analysis(shown, quality, tuple(hints(profile, quality)), view)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,18 @@ def test_a_comparison_shows_the_same_of_both_sides(files: Cli) -> None:
     assert done.code == 0, done.err
     assert '"total": 90' in done.out
     assert '"total": 50' in done.out
+
+
+def test_what_is_small_on_one_side_alone_stays_in_a_comparison(files: Cli) -> None:
+    Path("c.folded").write_text(FOLDED.replace("idle 10", "idle 1"))
+    done = files("diff", "a.folded", "c.folded", "--min-share", "5", "--json")
+    movers = {mover["name"]: mover for mover in json.loads(done.out)["movers"]}
+    assert movers["idle"]["total"]["after"] == 1
+    assert movers["idle"]["total"]["trend"] == "shrank"
+    done = files("diff", "a.folded", "c.folded", "--min-share", "50", "--json")
+    names = {mover["name"] for mover in json.loads(done.out)["movers"]}
+    assert "idle" not in names
+    assert "parse" in names
 
 
 @pytest.mark.parametrize(
