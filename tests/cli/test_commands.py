@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from remote_prof import __version__
+from remote_prof.cli import options
+from remote_prof.render import RENDERERS
 from tests.cli.scripted import Script, launched
 
 if TYPE_CHECKING:
@@ -386,3 +388,12 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+def test_help_names_every_format_and_does_not_wait_for_what_draws() -> None:
+    assert ", ".join(RENDERERS) == options.FORMATS
+    script = "import sys, remote_prof.cli.app; print('remote_prof.render' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
