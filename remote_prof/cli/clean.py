@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.cli.completion import complete_run
 from remote_prof.errors import ExitCode, RemoteProfError, UnreachableError, UsageError
 
@@ -32,7 +32,7 @@ A run that is still at work, or being fetched, is left alone unless it is named.
 """
 
 
-@options.connects
+@flag_sets.connects
 def clean(
     run: Annotated[
         str | None,
@@ -50,7 +50,7 @@ def clean(
     output: options.Results = None,
     as_json: options.AsJson = False,
     *,
-    flags: options.ConnectFlags,
+    flags: flag_sets.ConnectFlags,
 ) -> int:
     """Remove what earlier runs left on hosts, and nothing else.
 
@@ -98,7 +98,7 @@ def clean(
 
 
 def _choose(
-    run: str | None, pattern: str | None, settings: ResolvedSettings, flags: options.ConnectFlags
+    run: str | None, pattern: str | None, settings: ResolvedSettings, flags: flag_sets.ConnectFlags
 ) -> tuple[list[Host], str | None, RunDirectory | None]:
     """Return the hosts, the id of the only run that counts, and its directory if it is here."""
     from remote_prof.cli.invocation import resumed_jobs, select_hosts

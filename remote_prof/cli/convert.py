@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.cli.files import read_input, write_output
 from remote_prof.records import Problem, Severity
 
@@ -34,7 +34,7 @@ added up.
 """
 
 
-@options.shows
+@flag_sets.shows
 def convert(
     inputs: Annotated[
         list[str], typer.Argument(metavar="INPUT...", help="Files; - is standard input.")
@@ -62,7 +62,7 @@ def convert(
     minwidth: options.MinWidth = 0.1,
     inverted: options.Inverted = False,
     *,
-    shown: options.ViewFlags,
+    shown: flag_sets.ViewFlags,
 ) -> None:
     """Turn a profile into another format, without a host."""
     from remote_prof.parse import check_reader

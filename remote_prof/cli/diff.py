@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.cli.completion import complete_profile
 from remote_prof.cli.files import STANDARD, read_input, write_output
 from remote_prof.errors import UsageError
@@ -32,7 +32,7 @@ with two weights. A file or directory that is there comes before a run of that n
 """
 
 
-@options.shows
+@flag_sets.shows
 def diff(
     before: Annotated[
         str,
@@ -81,7 +81,7 @@ def diff(
         typer.Option("--results", metavar="DIR", help="Directory that holds the runs (./results)."),
     ] = None,
     *,
-    shown: options.ViewFlags,
+    shown: flag_sets.ViewFlags,
 ) -> None:
     """Compare two profiles: what grew, what shrank, what is new or gone, and what is noise."""
     from remote_prof.cli import comparison_text
@@ -108,7 +108,7 @@ def diff(
 
 
 def _load(
-    before: str, after: str | None, results: str | None, shown: options.ViewFlags
+    before: str, after: str | None, results: str | None, shown: flag_sets.ViewFlags
 ) -> tuple[Side, Side]:
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.run.compare import load_both_sides, load_side

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.cli.completion import remember_containers
 from remote_prof.errors import ExitCode, NoSamplesError, RemoteProfError, UsageError
 from remote_prof.records import Problem, Severity
@@ -37,7 +37,7 @@ Exit codes: 0 a run would work; 1 it would not; 4 the host cannot be reached.
 """
 
 
-@options.connects
+@flag_sets.connects
 def doctor(
     host: options.HostPattern,
     container: options.Container = None,
@@ -53,7 +53,7 @@ def doctor(
     ] = False,
     as_json: options.AsJson = False,
     *,
-    flags: options.ConnectFlags,
+    flags: flag_sets.ConnectFlags,
 ) -> int:
     """Check a host, or a container on it: all problems at once, each with cause, evidence and fix.
 

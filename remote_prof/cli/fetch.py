@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.errors import ExitCode
 
 EXAMPLES = """
@@ -17,7 +17,7 @@ $ remote-prof fetch 20260131-235959-1a2b3c --json | jq .hosts[0].quality
 """
 
 
-@options.connects
+@flag_sets.connects
 def fetch(
     run: options.RunName,
     inventory: options.Inventory = None,
@@ -26,7 +26,7 @@ def fetch(
     as_json: options.AsJson = False,
     verbose: options.Verbose = 0,
     *,
-    flags: options.ConnectFlags,
+    flags: flag_sets.ConnectFlags,
 ) -> int:
     """Get what hosts still hold of a run, clean them, and draw the flame graphs.
 

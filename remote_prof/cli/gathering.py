@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from remote_prof.cli.completion import remember_containers
+from remote_prof.cli.flag_sets import ConnectFlags
 from remote_prof.cli.invocation import facts_query, select_hosts, ssh_options
-from remote_prof.cli.options import ConnectFlags
 from remote_prof.errors import PreflightError
 from remote_prof.host.checks import engine_answers
 from remote_prof.host.facts import HostState

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
-from remote_prof.cli.options import ConnectFlags, ViewFlags
+from remote_prof.cli.flag_sets import ConnectFlags, ViewFlags
 from remote_prof.errors import UsageError
 from remote_prof.records import Become, Host, Severity
 from remote_prof.settings import ResolvedSettings, Settings, load_settings

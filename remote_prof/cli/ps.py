@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 
 if TYPE_CHECKING:
     from remote_prof.host.containers import Container
@@ -40,13 +40,13 @@ _LISTED = 4
 _NUMBERS = ("processes", "cpu_share")
 
 
-@options.connects
+@flag_sets.connects
 def ps(
     host: options.HostPattern,
     inventory: options.Inventory = None,
     as_json: options.AsJson = False,
     *,
-    flags: options.ConnectFlags,
+    flags: flag_sets.ConnectFlags,
 ) -> None:
     """List the containers of a host: image, processes, CPU use, language.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.errors import ExitCode, NoSamplesError
 
 EXAMPLES = """
@@ -23,7 +23,7 @@ The raw files are never changed.
 """
 
 
-@options.shows
+@flag_sets.shows
 def report(
     run: options.RunName,
     formats: Annotated[
@@ -42,7 +42,7 @@ def report(
     output: options.Results = None,
     as_json: options.AsJson = False,
     *,
-    shown: options.ViewFlags,
+    shown: flag_sets.ViewFlags,
 ) -> int:
     """Make the files of a run again from its raw profile, and print its summary."""
     from remote_prof.cli import summary

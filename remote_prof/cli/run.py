@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from remote_prof import console
-from remote_prof.cli import options
+from remote_prof.cli import flag_sets, options
 from remote_prof.cli.completion import complete_run, remember_containers
 from remote_prof.errors import ExitCode, UsageError
 
@@ -44,8 +44,8 @@ _WHAT = "What to sample"
 _RESULT = "What comes out"
 
 
-@options.connects
-@options.shows
+@flag_sets.connects
+@flag_sets.shows
 def run(
     host: options.AnyHostPattern = None,
     container: options.Container = None,
@@ -137,8 +137,8 @@ def run(
     ] = False,
     verbose: options.Verbose = 0,
     *,
-    shown: options.ViewFlags,
-    flags: options.ConnectFlags,
+    shown: flag_sets.ViewFlags,
+    flags: flag_sets.ConnectFlags,
 ) -> int:
     """Profile a container and draw its flame graph.
 
@@ -207,7 +207,7 @@ def _run(
     spec: TargetSpec,
     settings: ResolvedSettings,
     *,
-    shown: options.ViewFlags,
+    shown: flag_sets.ViewFlags,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -226,7 +226,7 @@ def _run(
 def _resume(
     name: str,
     settings: ResolvedSettings,
-    flags: options.ConnectFlags,
+    flags: flag_sets.ConnectFlags,
     *,
     refused: bool,
     as_json: bool,
@@ -277,7 +277,7 @@ def _dry_run(
     spec: TargetSpec,
     settings: ResolvedSettings,
     *,
-    shown: options.ViewFlags,
+    shown: flag_sets.ViewFlags,
     as_json: bool,
 ) -> int:
     from remote_prof.cli import summary

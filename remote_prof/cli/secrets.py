@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remote_prof import console
-from remote_prof.cli.options import ConnectFlags
+from remote_prof.cli.flag_sets import ConnectFlags
 from remote_prof.errors import UsageError
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.settings import SECRET_VARIABLES

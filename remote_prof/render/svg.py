@@ -36,7 +36,6 @@ _TEXT_INDENT_PX = 3
 _NARROWEST_TEXT_PX = 21  # less tells nothing
 # The script puts buttons left of the title and the search field right of it; a picture without room
 # for all three in one row has a row more.
-_BUTTONS_PX = 170
 _SEARCH_PX = 390
 _NARROW_PX = 900
 _CONTROLS_ROW_PX = 24

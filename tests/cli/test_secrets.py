@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from remote_prof.cli import secrets
-from remote_prof.cli.options import ConnectFlags
+from remote_prof.cli.flag_sets import ConnectFlags
 from remote_prof.cli.secrets import Secrets, give_secrets, load_secrets, no_keyring, open_keyring
 from remote_prof.errors import UsageError
 from remote_prof.records import Become, Host

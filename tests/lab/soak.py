@@ -242,13 +242,13 @@ def soak(lab: Lab, runs: int, seed: int) -> bool:
 
 def soak_in_process(lab: Lab, runs: int) -> bool:
     """Make that many runs in this process; print what grew in it. Give whether all is well."""
+    from remote_prof.cli.flag_sets import ConnectFlags
     from remote_prof.cli.invocation import (
         make_jobs,
         resolve_settings,
         select_hosts,
         target_spec,
     )
-    from remote_prof.cli.options import ConnectFlags
     from remote_prof.run.invocation import run_jobs
 
     flags = ConnectFlags()
