@@ -27,7 +27,7 @@ def render_top(report: Report) -> bytes:
     head = [report.title, report.subtitle, *(f"{k}: {v}" for k, v in report.facts.items())]
     lines = [printable(line) for line in head if line]
     lines += [
-        f"quality: {quality_text(report.quality, unit)}",
+        printable(f"quality: {quality_text(report.quality, unit)}"),
         "",
         f"{'self':>{width}}  {'':7}  {'total':>{width}}  {'':7}  {'kind':<{kind}}  function",
     ]

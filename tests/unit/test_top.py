@@ -90,3 +90,10 @@ def test_any_names_make_one_line_each(stacks: dict[Stack, int]) -> None:
     lines = render_top(made).decode().split("\n")
     assert len(lines) == len(functions) + 7
     assert [int(line.split()[0]) for line in lines[6:-1]] == [f["self"] for f in functions]
+
+
+def test_a_module_with_a_line_break_makes_no_line() -> None:
+    nameless = Frame("", FrameKind.UNRESOLVED, module="lib\nself 100 forged")
+    lines = render_top(report({(nameless,): 1})).decode().split("\n")
+    assert len(lines) == 8
+    assert "lib?self 100 forged 100.0 %" in lines[3]
