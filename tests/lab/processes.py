@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .model import Process
 
+_KILL_S = 10  # one that waits for a disk dies late
+
 
 def start_time(pid: int) -> int | None:
     """Give the start time of a process in clock ticks since boot; None when it is not alive.
@@ -67,12 +69,23 @@ def send(process: Process, sig: signal.Signals) -> bool:
 
 
 def stop(processes: Iterable[Process], patience_s: float) -> list[Process]:
-    """Send TERM, wait, and send KILL to what is left. Give those that had to be killed."""
+    """Send TERM, wait, and send KILL to what is left. Give those that had to be killed.
+
+    They are gone on return: a killed process lives on until the kernel gets to it.
+    """
     waiting = [process for process in processes if send(process, signal.SIGTERM)]
+    _wait(waiting, patience_s)
+    killed = [process for process in waiting if send(process, signal.SIGKILL)]
+    _wait(killed, _KILL_S)
+    return killed
+
+
+def _wait(processes: Iterable[Process], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
-    while any(alive(process) for process in waiting) and time.monotonic() < deadline:
+    left = [process for process in processes if alive(process)]
+    while left and time.monotonic() < deadline:
         time.sleep(0.02)
-    return [process for process in waiting if send(process, signal.SIGKILL)]
+        left = [process for process in left if alive(process)]
 
 
 def namespace(pid: int, kind: str = "mnt") -> str | None:
