@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from remote_prof import console
 from remote_prof.profile.diff import Change, Comparison, Mover, Side, Trend
+from remote_prof.profile.figures import Figures, is_noise
 from remote_prof.profile.noise import CONFIDENCE
 from remote_prof.profile.quality import quality_text
 
@@ -41,12 +42,12 @@ def show(comparison: Comparison, *, everything: bool) -> None:
     _show_side("before", comparison.before)
     _show_side("after", comparison.after)
     console.line(_method(comparison))
-    write = _Writer(comparison)
+    figures = Figures(comparison)
     own = [(mover, mover.self) for mover in comparison.movers]
     total = [(mover, mover.total) for mover in comparison.movers if not _all_its_own(mover)]
     total.sort(key=lambda pair: -abs(pair[1].change))
-    _show_table("in itself (self)", own, write, everything=everything)
-    _show_table("with what it calls (total)", total, write, everything=everything)
+    _show_table("in itself (self)", own, figures, everything=everything)
+    _show_table("with what it calls (total)", total, figures, everything=everything)
 
 
 def _show_side(word: str, side: Side) -> None:
@@ -75,50 +76,24 @@ def _all_its_own(mover: Mover) -> bool:
     return (own.before, own.after) == (total.before, total.after)
 
 
-class _Writer:
-    """Writes weights and changes as a comparison has them: as shares, or as counts."""
-
-    def __init__(self, comparison: Comparison) -> None:
-        self._counts = comparison.counts
-        self._before = comparison.before.profile.total
-        self._after = comparison.after.profile.total
-
-    def row(self, mover: Mover, change: Change) -> tuple[tuple[str, ...], str]:
-        """Return the cells of a row, and its style."""
-        noise = change.is_noise and change.trend is not Trend.SAME
-        mark, style = _NOISE if noise else _MARKS[change.trend]
-        growing = change.change >= 0
-        bound = change.noise_high if growing else change.noise_low
-        cells = (
-            mark,
-            self._weight(change.before, self._before),
-            self._weight(change.after, self._after),
-            self._difference(change.change),
-            _factor(change),
-            "unknown" if bound is None else self._difference(bound),
-            mover.name,
-        )
-        return cells, style
-
-    def _weight(self, weight: int, total: int) -> str:
-        return f"{weight:,}" if self._counts else f"{100 * weight / total:.2f} %"
-
-    def _difference(self, difference: float) -> str:
-        return f"{difference:+,.0f}" if self._counts else f"{100 * difference:+.2f}"
-
-
-def _factor(change: Change) -> str:
-    if change.trend is Trend.NEW:
-        return "new"
-    if change.trend is Trend.VANISHED:
-        return "gone"
-    return "" if change.factor is None else f"x{change.factor:.2f}"
+def _row(mover: Mover, change: Change, figures: Figures) -> tuple[tuple[str, ...], str]:
+    """Return the cells of a row, and its style."""
+    mark, style = _NOISE if is_noise(change) else _MARKS[change.trend]
+    cells = (
+        mark,
+        *figures.weights(change),
+        figures.change(change),
+        figures.factor(change),
+        figures.noise(change),
+        mover.name,
+    )
+    return cells, style
 
 
 def _show_table(
     title: str,
     pairs: Sequence[tuple[Mover, Change]],
-    write: _Writer,
+    figures: Figures,
     *,
     everything: bool,
 ) -> None:
@@ -128,7 +103,7 @@ def _show_table(
     changed = [pair for pair in told if not _nothing(pair[1])]
     shown = told if everything else changed[:_TOP]
     if shown:
-        rows = [write.row(*pair) for pair in shown]
+        rows = [_row(*pair, figures) for pair in shown]
         console.table(
             (*_HEADER, title),
             (cells for cells, _ in rows),

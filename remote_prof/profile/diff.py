@@ -7,7 +7,7 @@ vanished and code which is new are both seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -105,7 +105,8 @@ class Comparison:
     all functions but processes and the mark of cut stacks, the largest changes first.
     ``counts``: weights are compared as they are, not as shares. ``comparisons`` is how many tests
     share the level of confidence (see ``remote_prof.profile.noise``), None where there is no
-    bound. ``warnings`` say what makes the sides unlike.
+    bound. ``warnings`` say what makes the sides unlike. What has less than ``min_share`` of both
+    sides is not shown.
     """
 
     before: Side
@@ -116,6 +117,7 @@ class Comparison:
     movers: tuple[Mover, ...]
     comparisons: int | None
     warnings: tuple[Problem, ...]
+    min_share: float = 0.0
 
     @property
     def unit(self) -> str:
@@ -146,8 +148,7 @@ def compare(before: Side, after: Side, *, counts: bool = False) -> Comparison:
     told = [i for i, function in enumerate(functions) if function.kind not in NO_FUNCTIONS]
     # Where all of a function's time is its own, self and total are one comparison.
     pairs = [pair for i in told for pair in {own[i], total[i]}]
-    noise = _noise(before, after, [sum(pair) for pair in pairs], counts=counts)
-    measure = _Measure(before.profile.total, after.profile.total, noise, counts=counts)
+    measure = Measure(before, after, pairs, counts=counts)
     movers = [Mover(*functions[i], measure(own[i]), measure(total[i])) for i in told]
     movers.sort(key=_by_change)
     return Comparison(
@@ -157,13 +158,13 @@ def compare(before: Side, after: Side, *, counts: bool = False) -> Comparison:
         functions,
         stacks,
         tuple(movers),
-        noise.comparisons if noise else None,
+        measure.noise.comparisons if measure.noise else None,
         tuple(_differences(before, after, counts=counts)),
     )
 
 
 def without_small(comparison: Comparison, min_share: float) -> Comparison:
-    """Leave out the movers that have, with what they call, less than a share of either side."""
+    """Show nothing that has, with what it calls, less than a share of either side."""
     sides = (comparison.before.profile.total, comparison.after.profile.total)
     movers = tuple(
         mover
@@ -173,7 +174,7 @@ def without_small(comparison: Comparison, min_share: float) -> Comparison:
             for weight, whole in zip((mover.total.before, mover.total.after), sides, strict=True)
         )
     )
-    return replace(comparison, movers=movers)
+    return replace(comparison, movers=movers, min_share=min_share)
 
 
 def _unite(
@@ -240,24 +241,30 @@ def _noise(before: Side, after: Side, together: list[int], *, counts: bool) -> N
     return Noise(ENDLESS, ENDLESS, together)
 
 
-class _Measure:
-    """Makes changes of weights before and after."""
+class Measure:
+    """Makes changes of weights before and after.
 
-    def __init__(self, before: int, after: int, noise: Noise | None, *, counts: bool) -> None:
-        self._before, self._after = before, after
-        self._noise = noise
+    ``pairs`` lists all that are going to be compared, which together share the level of confidence
+    of ``noise``; that is None where there is no bound.
+    """
+
+    def __init__(
+        self, before: Side, after: Side, pairs: Iterable[tuple[int, int]], *, counts: bool
+    ) -> None:
+        self.noise = _noise(before, after, [sum(pair) for pair in pairs], counts=counts)
         # What weights are divided by: nothing, where they are compared as they are.
-        self._divisors = (1, 1) if counts else (before, after)
+        self._divisors = (1, 1) if counts else (before.profile.total, after.profile.total)
 
     def __call__(self, pair: tuple[int, int]) -> Change:
+        """Return the change of a weight before and after."""
         before, after = pair
         per_before, per_after = self._divisors
         # Exact: equal shares must not differ by rounding.
         excess = after * per_before - before * per_after
         change = self._change(after, before)
         low = high = noise = None
-        if self._noise is not None:
-            fewest, most = self._noise.likely_after(before + after)
+        if self.noise is not None:
+            fewest, most = self.noise.likely_after(before + after)
             low = self._change(fewest, before + after - fewest)
             high = self._change(most, before + after - most)
             noise = fewest <= after <= most

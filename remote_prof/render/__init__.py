@@ -9,10 +9,11 @@ from types import MappingProxyType
 from remote_prof.render.folded import render_folded
 from remote_prof.render.gecko import render_gecko
 from remote_prof.render.html import render_html
+from remote_prof.render.picture import USUAL, Drawing
 from remote_prof.render.pprof import render_pprof
 from remote_prof.render.report import Renderer, Report
 from remote_prof.render.speedscope import render_speedscope
-from remote_prof.render.svg import Drawing, render_svg
+from remote_prof.render.svg import render_svg
 from remote_prof.render.top import render_top, render_top_json
 
 __all__ = ["RENDERERS", "Drawing", "Renderer", "Report", "renderers"]
@@ -34,4 +35,4 @@ def renderers(drawing: Drawing) -> Mapping[str, Renderer]:
     )
 
 
-RENDERERS = renderers(Drawing())
+RENDERERS = renderers(USUAL)

@@ -25,8 +25,9 @@ from remote_prof.profile.folded import format_frame
 from remote_prof.profile.model import UNKNOWN, Frame, FrameKind, Profile, Quality, is_kernel
 from remote_prof.profile.quality import hints
 from remote_prof.profile.summary import FunctionShare, top_functions
+from remote_prof.render.picture import printable
 from remote_prof.render.report import Report
-from remote_prof.render.svg import colour, printable
+from remote_prof.render.svg import colour
 from remote_prof.templates import load_text
 
 # In the order in which they are joined: a script uses what stands before it.

@@ -10,6 +10,9 @@
   const list = svg.querySelector("#frames"), details = svg.querySelector("#details");
   const WIDTH = svg.viewBox.baseVal.width;
   const top = Number(list.dataset.top), floor = Number(list.dataset.floor);
+  // Of a comparison: what each frame weighs before and after. Of a single profile there is none.
+  const sides = list.dataset.sides ? list.dataset.sides.split(" ").map(Number) : null;
+  const MARKS = { new: "++ ", grew: "+ ", shrank: "\u2212 ", gone: "\u2212\u2212 " };
   const isAlone = svg === document.documentElement && window.parent === window;
   if (!list.firstElementChild) return;
 
@@ -56,10 +59,16 @@
     return frame.name;
   }
 
+  function labelOf(frame) {
+    const mark = sides && frame !== root ? MARKS[frame.group.classList.item(0)] : "";
+    return (mark || "") + nameOf(frame);
+  }
+
   const percent = (part, whole) => ((100 * part) / whole).toFixed(2) + "%";
 
   function describe(frame) {
     nameOf(frame);
+    if (sides) return [frame.summary];
     const kind = frame.group.classList.item(0);
     const isKind = kind && kind !== "match" && kind !== "caller";
     const parts = isKind && frame !== root ? [kind] : [];
@@ -112,7 +121,7 @@
     const left = from.toFixed(1);
     frame.rect.setAttribute("x", left);
     frame.rect.setAttribute("width", (to.toFixed(1) - left).toFixed(1));
-    const label = to - from < NARROWEST_TEXT ? "" : fit(nameOf(frame), to - from - 2 * INDENT);
+    const label = to - from < NARROWEST_TEXT ? "" : fit(labelOf(frame), to - from - 2 * INDENT);
     if (label && !frame.text) {
       frame.text = frame.group.appendChild(document.createElementNS(SVG, "text"));
       frame.text.setAttribute("y", Number(frame.rect.getAttribute("y")) + 10.5);
@@ -174,7 +183,8 @@
       return;
     }
     const known = new Map();
-    let weight = 0, covered = 0;
+    const whole = root.end - root.start;
+    let weight = 0, before = 0, after = 0, covered = 0;
     for (const frame of frames) {
       if (frame === root) continue; // no function
       const name = nameOf(frame);
@@ -186,11 +196,18 @@
       // A frame inside one that is counted adds nothing.
       if (frame.start >= covered) {
         weight += frame.end - frame.start;
+        if (sides) {
+          before += sides[2 * frame.number];
+          after += sides[2 * frame.number + 1];
+        }
         covered = frame.end;
       }
     }
-    const share = ((100 * weight) / (root.end - root.start)).toFixed(1) + "%";
-    matched.value = isNarrow ? share : "Matched: " + share;
+    const share = (part, all) => ((100 * part) / all).toFixed(1) + "%";
+    const shares = sides
+      ? share(before, sides[0]) + " \u2192 " + share(after, sides[1])
+      : share(weight, whole);
+    matched.value = isNarrow || sides ? shares : "Matched: " + shares;
   }
 
   // One frame can be reached by Tab; arrows go on from there.

@@ -11,7 +11,7 @@ from remote_prof import console
 from remote_prof.inventory.names import MAX_EXPANDED
 from remote_prof.parse import pprof
 from remote_prof.profile import limits
-from remote_prof.render import svg
+from remote_prof.render import picture
 from remote_prof.settings import Settings
 from remote_prof.transport import channel
 
@@ -43,8 +43,8 @@ def test_limits_are_those_of_the_code() -> None:
         limits.MOST_FRAMES,
         limits.MOST_LINES,
         pprof.MOST_BYTES >> 20,
-        svg._MOST_FRAMES,
-        svg._LONGEST_NAME,
+        picture.MOST_FRAMES,
+        picture.LONGEST_NAME,
         console._LONGEST,
         MAX_EXPANDED,
     ]

@@ -18,7 +18,8 @@ from remote_prof.profile.quality import measure_quality
 from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Drawing, Renderer, Report, renderers
 from remote_prof.render.lettering import fit
-from remote_prof.render.svg import colour, printable
+from remote_prof.render.picture import printable
+from remote_prof.render.svg import colour
 
 DATA = Path(__file__).parent / "data"
 SVG = "{http://www.w3.org/2000/svg}"
