@@ -22,6 +22,8 @@ $ remote-prof diff 20260131-1 last
 
 $ remote-prof diff last/prod-3 last/prod-4
 
+$ remote-prof diff 20260131-1 last -o changed.html
+
 $ remote-prof diff before.folded after.folded --json | jq '.movers\\[:5]'
 
 $ remote-prof diff before.txt after.txt --format folded | flamegraph.pl > diff.svg
@@ -62,7 +64,7 @@ def diff(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="Instead of the text: json, or folded (lines 'stack before after').",
+            help="Instead of the text: svg, html, json, or folded (lines 'stack before after').",
         ),
     ] = None,
     as_json: options.AsJson = False,
@@ -72,7 +74,7 @@ def diff(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where the format goes to; - is standard output.",
+            help="Where the format goes to, and which by its ending; - is standard output.",
             show_default=False,
         ),
     ] = "-",
@@ -88,15 +90,14 @@ def diff(
     from remote_prof.profile.diff import compare, without_small
     from remote_prof.render.comparison import COMPARISON_RENDERERS
 
-    chosen = "json" if as_json else form
+    # Each has its name for an ending.
+    ending = Path(output).suffix.removeprefix(".") if output != STANDARD else None
+    chosen = "json" if as_json else form or ending
     if chosen is not None and chosen not in COMPARISON_RENDERERS:
         raise UsageError(
-            f"there is no format {chosen!r}",
+            f"there is no format {chosen!r}" if chosen else "the output format is missing",
+            evidence="" if form or as_json else f"the output is {output}",
             hint=f"formats are: {', '.join(COMPARISON_RENDERERS)}",
-        )
-    if chosen is None and output != STANDARD:
-        raise UsageError(
-            "the text goes to standard output", hint="say --format or --json with --output"
         )
     sides = _load(before, after, results, shown)
     comparison = without_small(compare(*sides, counts=counts), shown.min_share / 100)

@@ -7,7 +7,7 @@ vanished and code which is new are both seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -146,8 +146,7 @@ def compare(before: Side, after: Side, *, counts: bool = False) -> Comparison:
     functions, stacks = _unite(before.profile, after.profile)
     own, total = _weigh(len(functions), stacks)
     told = [i for i, function in enumerate(functions) if function.kind not in NO_FUNCTIONS]
-    # Where all of a function's time is its own, self and total are one comparison.
-    pairs = [pair for i in told for pair in {own[i], total[i]}]
+    pairs = (pair for i in told for pair in _once(own[i], total[i]))
     measure = Measure(before, after, pairs, counts=counts)
     movers = [Mover(*functions[i], measure(own[i]), measure(total[i])) for i in told]
     movers.sort(key=_by_change)
@@ -161,6 +160,18 @@ def compare(before: Side, after: Side, *, counts: bool = False) -> Comparison:
         measure.noise.comparisons if measure.noise else None,
         tuple(_differences(before, after, counts=counts)),
     )
+
+
+def compared_weights(movers: Iterable[Mover]) -> Iterator[tuple[int, int]]:
+    """Return the weights before and after that are compared, of functions."""
+    for mover in movers:
+        own, total = mover.self, mover.total
+        yield from _once((own.before, own.after), (total.before, total.after))
+
+
+def _once(own: tuple[int, int], total: tuple[int, int]) -> Collection[tuple[int, int]]:
+    # Where all of a function's time is its own, self and total are one comparison.
+    return {own, total}
 
 
 def without_small(comparison: Comparison, min_share: float) -> Comparison:

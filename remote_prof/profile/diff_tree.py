@@ -5,7 +5,7 @@ As in ``remote_prof.profile.tree``, nothing recurses and no tree is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from remote_prof.profile.diff import Comparison, Function
@@ -88,6 +88,17 @@ def place_pairs(comparison: Comparison, *, smallest_share: float = 0.0) -> Itera
             start_before += before
             start_after += after
         waiting.extend(reversed(called))
+
+
+def compared_frames(placed: Iterable[PlacedPair]) -> Iterator[tuple[int, int]]:
+    """Return the weights that are compared: a frame with those of its caller is no further one."""
+    above: list[tuple[int, int]] = []
+    for each in placed:
+        del above[each.depth :]
+        pair = each.before.total, each.after.total
+        if not above or above[-1] != pair:
+            yield pair
+        above.append(pair)
 
 
 def _order(group: _Group) -> tuple[str, Function]:

@@ -37,6 +37,9 @@ ENDLESS = 1 << 200
 _LARGEST_VARIANCE = 10_000
 # Of the weight of the most likely count: what is left out is far below any level that is asked for.
 _NEGLIGIBLE = 1e-20
+# In a table of bounds each small number has a row; from there on each is larger by a part.
+_SMALL = 300
+_STEP = 1.04
 # Both directions have to agree where a probability is the level itself, to the last bit.
 _TIE = 1 + 1e-9
 
@@ -52,9 +55,12 @@ class Noise:
         self._before = before
         self._after = after
         self._ranges: dict[int, tuple[int, int]] = {}
-        self.comparisons = _count_testable(
-            _rarest_probability(number, after, before + after) for number in together
-        )
+        rarest: dict[int, float] = {}
+        for number in (numbers := tuple(together)):
+            if number not in rarest:
+                rarest[number] = _rarest_probability(number, after, before + after)
+        self._compared = rarest.keys()
+        self.comparisons = _count_testable(rarest[number] for number in numbers)
         # Half of it for each direction.
         self._level = (1 - CONFIDENCE) / 2 / self.comparisons
 
@@ -69,6 +75,20 @@ class Noise:
             found = _likely_range(together, self._after, whole, self._level)
             self._ranges[together] = found
         return found
+
+    def tabulate(self, most: int) -> list[tuple[int, int, int]]:
+        """Return what ``likely_after`` says of numbers up to ``most``: the number, fewest, most.
+
+        All that are compared have a row. What lies between two rows is near enough to the line
+        between them: rows are close where the bounds bend, which is at both ends.
+        """
+        near = {*range(min(_SMALL, most) + 1)}
+        distance = float(_SMALL)
+        while distance < most:
+            near.add(int(distance))
+            distance *= _STEP
+        numbers = sorted(self._compared | near | {most - number for number in near})
+        return [(number, *self.likely_after(number)) for number in numbers]
 
 
 def _likely_range(draws: int, wanted: int, whole: int, level: float) -> tuple[int, int]:

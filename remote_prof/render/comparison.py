@@ -13,6 +13,7 @@ from remote_prof.profile.diff import Comparison, Mover, Side
 from remote_prof.profile.model import Quality
 from remote_prof.profile.noise import CONFIDENCE
 from remote_prof.records import Problem
+from remote_prof.render.comparison_html import render_diff_html
 from remote_prof.render.comparison_svg import render_diff_svg
 from remote_prof.render.folded import fold
 
@@ -111,5 +112,6 @@ COMPARISON_RENDERERS: Mapping[str, Callable[[Comparison], bytes]] = MappingProxy
         "folded": render_diff_folded,
         "json": render_diff_json,
         "svg": render_diff_svg,
+        "html": render_diff_html,
     }
 )

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from remote_prof.profile.diff import Change, Comparison, Measure, Side, Trend
-from remote_prof.profile.diff_tree import PlacedPair, place_pairs
+from remote_prof.profile.diff_tree import PlacedPair, compared_frames, place_pairs
 from remote_prof.profile.figures import Figures, is_noise, trend_word
 from remote_prof.profile.model import FrameKind
 from remote_prof.render.picture import (
@@ -54,10 +54,9 @@ def render_diff_svg(comparison: Comparison, drawing: Drawing = USUAL) -> bytes:
     smallest = max(drawing.smallest_share, comparison.min_share)
     placed = list(islice(place_pairs(comparison, smallest_share=smallest), MOST_FRAMES))
     frames = _Frames(comparison, placed)
-    what = comparison.unit if comparison.counts else f"shares of {comparison.unit}"
     before, after = describe_sides(comparison)
     picture = Picture(
-        title=f"What changed: {what}",
+        title=title_of(comparison),
         subtitles={"before": before, "after": after},
         description=(
             before,
@@ -75,6 +74,12 @@ def render_diff_svg(comparison: Comparison, drawing: Drawing = USUAL) -> bytes:
         definitions=_hatches(),
     )
     return draw_picture(picture, drawing, frames.draw)
+
+
+def title_of(comparison: Comparison) -> str:
+    """Return what a picture of a comparison is called."""
+    what = comparison.unit if comparison.counts else f"shares of {comparison.unit}"
+    return f"What changed: {what}"
 
 
 def describe_sides(comparison: Comparison) -> tuple[str, str]:
@@ -116,7 +121,7 @@ class _Frames:
         self.spans = [self._span(each) for each in placed]
         self.total = self.spans[0].total
         self._measure = Measure(
-            comparison.before, comparison.after, _compared(placed), counts=comparison.counts
+            comparison.before, comparison.after, compared_frames(placed), counts=comparison.counts
         )
 
     def _part(self, before: int, after: int) -> int:
@@ -163,17 +168,6 @@ class _Frames:
         if each.kind not in _UNMARKED:
             told.append(str(each.kind))
         return "; ".join(told)
-
-
-def _compared(placed: Sequence[PlacedPair]) -> Iterator[tuple[int, int]]:
-    """Tell the weights that are compared: a frame with those of its caller is no further one."""
-    above: list[tuple[int, int]] = []
-    for each in placed:
-        del above[each.depth :]
-        pair = each.before.total, each.after.total
-        if not above or above[-1] != pair:
-            yield pair
-        above.append(pair)
 
 
 def fill_of(change: Change) -> str:

@@ -7,14 +7,17 @@ page as text alone.
 
 The stacks are numbers (varints as in protobuf: seven bits a byte, the lowest first) in base64. For
 each stack, in the order of its frames: how many frames it shares with the stack before, how many
-more it has, their numbers, and its weight. Frames are numbered in the order of their names. There
-is no compression: numbers of frames have little to give, and the page can read them at once.
+more it has, their numbers, and its weight (in a comparison both weights). Frames are numbered in
+the order of their names. There is no compression: numbers of frames have little to give, and the
+page can read them at once.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
 from itertools import chain
@@ -22,9 +25,18 @@ from string import Template
 from typing import Any
 
 from remote_prof.profile.folded import format_frame
-from remote_prof.profile.model import UNKNOWN, Frame, FrameKind, Profile, Quality, is_kernel
+from remote_prof.profile.model import (
+    UNKNOWN,
+    Frame,
+    FrameKind,
+    IndexStack,
+    Profile,
+    Quality,
+    is_kernel,
+)
 from remote_prof.profile.quality import hints
 from remote_prof.profile.summary import FunctionShare, top_functions
+from remote_prof.records import Problem
 from remote_prof.render.picture import printable
 from remote_prof.render.report import Report
 from remote_prof.render.svg import colour
@@ -35,6 +47,7 @@ SCRIPTS = (
     "profile",
     "groups",
     "tree",
+    "compared",
     "sandwich",
     "chart",
     "pointer",
@@ -45,30 +58,65 @@ SCRIPTS = (
     "words",
     "controls",
 )
-_NOSCRIPT_FUNCTIONS = 30
+MOST_ROWS = 30  # where scripts are off
 _SUMMARY_FUNCTIONS = 5
 _LONGEST_NAME = 200  # characters, where scripts are off
 _KINDS = {kind: number for number, kind in enumerate(FrameKind)}
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What stands in a page: texts, what its scripts read, and rows for where scripts are off.
+
+    ``columns`` are the heads of the rows.
+    """
+
+    title: str
+    subtitle: str
+    summary: str
+    document: Mapping[str, Any]
+    columns: Sequence[str]
+    rows: Iterable[Sequence[str]]
+
+
 def render_html(report: Report) -> bytes:
     """Write the page. Its size goes with the distinct stacks, some 2 bytes a frame of the tree."""
+    profile = report.profile
+    functions = top_functions(profile, MOST_ROWS)
+    whole = profile.total or 1
+    return write_page(
+        Page(
+            title=report.title or "flame graph",
+            subtitle=report.subtitle,
+            summary=_summary(profile, functions),
+            document=_document(report),
+            columns=("Self", "Total", "Function"),
+            rows=(
+                (f"{share.self / whole:.1%}", f"{share.total / whole:.1%}", share.name)
+                for share in functions
+            ),
+        )
+    )
+
+
+def write_page(page: Page) -> bytes:
+    """Write a page: one file with everything in it."""
     style = load_text("report/report.css")
     script = "".join(load_text(f"report/{name}.js") for name in SCRIPTS)
     script = f'"use strict";\n(() => {{\n{script}}})();\n'
-    data = json.dumps(_document(report), separators=(",", ":")).replace("<", "\\u003c")
-    functions = top_functions(report.profile, _NOSCRIPT_FUNCTIONS)
-    page = Template(load_text("report/report.html")).substitute(
+    data = json.dumps(page.document, separators=(",", ":")).replace("<", "\\u003c")
+    written = Template(load_text("report/report.html")).substitute(
         policy=_policy(script, style),
-        title=_text(report.title or "flame graph"),
-        subtitle=_text(report.subtitle),
-        summary=_text(_summary(report.profile, functions)),
+        title=_text(page.title),
+        subtitle=_text(page.subtitle),
+        summary=_text(page.summary),
         style=style,
         data=data,
         script=script,
-        functions=_rows(report.profile, functions),
+        columns="".join(f'<th scope="col">{_text(column)}</th>' for column in page.columns),
+        rows="".join(map(_row, page.rows)),
     )
-    return page.encode()
+    return written.encode()
 
 
 def _policy(script: str, style: str) -> str:
@@ -91,16 +139,28 @@ def _document(report: Report) -> dict[str, Any]:
         "grade": verdict.grade if verdict else "",
         "reason": verdict.reason if verdict else "",
         "remedy": verdict.remedy if verdict else "",
-        "figures": _figures(quality),
-        "problems": [[p.severity, p.what, p.evidence, p.fix] for p in problems],
-        **_frames_and_stacks(profile),
+        "figures": quality_figures(quality),
+        "problems": told_problems(problems),
+        "compared": None,
+        **frames_and_stacks(
+            profile.frames, ((stack, (weight,)) for stack, weight in profile.weights.items())
+        ),
     }
 
 
-def _frames_and_stacks(profile: Profile) -> dict[str, Any]:
-    used = set(chain.from_iterable(profile.weights))
-    numbers = sorted(used, key=lambda number: _order(profile.frames[number]))
-    frames = [profile.frames[number] for number in numbers]
+def told_problems(problems: Iterable[Problem]) -> list[tuple[str, ...]]:
+    """Return problems as the page's scripts read them."""
+    return [(p.severity, p.what, p.evidence, p.fix) for p in problems]
+
+
+def frames_and_stacks(
+    all_frames: Sequence[Frame], stacks: Iterable[tuple[IndexStack, tuple[int, ...]]]
+) -> dict[str, Any]:
+    """Return the stacks with their weights, one or two each, and the frames that are in them."""
+    stacks = list(stacks)
+    used = set(chain.from_iterable(stack for stack, _ in stacks))
+    numbers = sorted(used, key=lambda number: _order(all_frames[number]))
+    frames = [all_frames[number] for number in numbers]
     functions: dict[tuple[str, FrameKind], int] = {}
     modules: dict[str, int] = {}
     columns = {
@@ -112,10 +172,10 @@ def _frames_and_stacks(profile: Profile) -> dict[str, Any]:
         "pid": [-1 if frame.pid is None else frame.pid for frame in frames],
     }
     function = [functions.setdefault(frame[:2], len(functions)) for frame in frames]
-    ranks = [0] * len(profile.frames)
+    ranks = [0] * len(all_frames)
     for rank, number in enumerate(numbers):
         ranks[number] = rank
-    data, nodes = _packed(profile, ranks)
+    data, nodes = _packed(stacks, ranks)
     return {
         "kinds": list(_KINDS),
         "modules": list(modules),
@@ -140,22 +200,22 @@ def _order(frame: Frame) -> tuple[str, str, str, str]:
     return format_frame(frame.name, frame.kind), frame.name, frame.kind, more
 
 
-def _packed(profile: Profile, ranks: list[int]) -> tuple[bytes, int]:
+def _packed(
+    weighed: Iterable[tuple[IndexStack, tuple[int, ...]]], ranks: list[int]
+) -> tuple[bytes, int]:
     """Return the stacks as they stand in the page, and how many nodes their tree has."""
-    stacks = sorted(
-        (tuple(map(ranks.__getitem__, stack)), weight) for stack, weight in profile.weights.items()
-    )
+    stacks = sorted((tuple(map(ranks.__getitem__, stack)), weights) for stack, weights in weighed)
     longest = max((len(stack) for stack, _ in stacks), default=0)
     numbers = [_varint(number) for number in range(max(len(ranks), longest) + 1)]
     written: list[bytes] = []
     before: tuple[int, ...] = ()
     nodes = 0
-    for stack, weight in stacks:
+    for stack, weights in stacks:
         shared = _shared(before, stack)
         more = stack[shared:]
         written += (numbers[shared], numbers[len(more)])
         written.extend(map(numbers.__getitem__, more))
-        written.append(_varint(weight))
+        written.extend(map(_varint, weights))
         nodes += len(more)
         before = stack
     return b"".join(written), nodes
@@ -179,7 +239,8 @@ def _varint(number: int) -> bytes:
     return bytes(written)
 
 
-def _figures(quality: Quality) -> list[tuple[str, str]]:
+def quality_figures(quality: Quality) -> list[tuple[str, str]]:
+    """Return what was measured of a profile, by name."""
     expected = f" of {quality.expected:,} expected" if quality.expected is not None else ""
     return [
         ("collected", f"{quality.got:,}{expected}"),
@@ -204,13 +265,8 @@ def _summary(profile: Profile, functions: list[FunctionShare]) -> str:
     )
 
 
-def _rows(profile: Profile, functions: list[FunctionShare]) -> str:
-    whole = profile.total or 1
-    return "".join(
-        f"<tr><td>{share.self / whole:.1%}</td><td>{share.total / whole:.1%}</td>"
-        f"<td>{escape(_short(share.name))}</td></tr>\n"
-        for share in functions
-    )
+def _row(cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in cells) + "</tr>\n"
 
 
 def _short(name: str) -> str:

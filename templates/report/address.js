@@ -17,7 +17,8 @@ const DEFAULTS = Object.freeze({
   label: "", // and how it is shown, where that is more than the name
   panel: "functions", // or run
   filter: "",
-  sort: "self", // or total, name
+  weighing: "self", // or total: what a comparison's table is of
+  sort: "", // the name of a column, else the first
   up: false, // sorted the other way
 });
 
@@ -25,7 +26,7 @@ const CHOICES = {
   view: ["graph", "sandwich"],
   order: ["flame", "icicle", "heavy"],
   panel: ["functions", "run"],
-  sort: ["self", "total", "name"],
+  weighing: ["self", "total"],
 };
 
 // Whatever stands in an address makes a state: it may be anybody's.

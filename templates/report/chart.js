@@ -25,6 +25,7 @@ class Chart {
     this.cursor = -1;
     this.view = { left: 0, right: 1 };
     this.widths = new Map();
+    this.steps = null; // of a comparison, the colour of each node, by place
     this.waiting = 0;
     new ResizeObserver(() => this.resize()).observe(element);
     element.addEventListener("scroll", () => this.changed());
@@ -40,6 +41,7 @@ class Chart {
     this.matchedRows = null;
     this.selectedRows = null;
     this.index = null;
+    this.steps = changes.compared ? stepsOf(tree) : null;
     this.resize();
     this.element.scrollTop = rising ? this.spacer.clientHeight : 0;
   }
@@ -177,16 +179,15 @@ class Chart {
     context.font = "12px system-ui, sans-serif";
     context.textBaseline = "middle";
     const fill = this.palette.dark ? "dark" : "colour";
+    const fills = this.steps ? changeFills(context, this.palette.dark) : null;
     for (let depth = this.hidden; depth < tree.rows.length; depth += 1) {
       const top = this.top(depth);
       if (top <= -ROW_PX || top >= this.height) continue;
       const { narrow, match, root } = this.palette;
-      this.drawRow(
-        tree.rows[depth],
-        top,
-        (node) => (node ? this.keys[tree.key[node]][fill] : root),
-        narrow,
-      );
+      const colourOf = this.steps
+        ? (node) => fills(this.steps[node])
+        : (node) => (node ? this.keys[tree.key[node]][fill] : root);
+      this.drawRow(tree.rows[depth], top, colourOf, narrow);
       if (this.matchedRows?.[depth]) this.drawRow(this.matchedRows[depth], top, () => match, match);
       if (this.selectedRows?.[depth]) this.outlineRow(this.selectedRows[depth], top);
     }
@@ -241,7 +242,8 @@ class Chart {
     const room = to - from - 2 * INDENT_PX;
     if (room < NARROWEST_LABEL_PX) return;
     context.fillStyle = this.palette.text;
-    context.fillText(this.fit(this.label(node), room), from + INDENT_PX, top + ROW_PX / 2);
+    const mark = this.steps ? changeMark(this.tree, node) : "";
+    context.fillText(this.fit(mark + this.label(node), room), from + INDENT_PX, top + ROW_PX / 2);
   }
 
   fit(label, room) {

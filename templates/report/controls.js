@@ -81,6 +81,7 @@ function listenToControls() {
     ["views", "view"],
     ["orders", "order"],
     ["panels", "panel"],
+    ["weighings", "weighing"],
   ]) {
     find(id).addEventListener("click", (event) => {
       const { value } = event.target.dataset;

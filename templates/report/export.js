@@ -19,14 +19,18 @@ function makeFolded(profile) {
     const plain = name.replace(UNWRITABLE, "?").replaceAll(";", ":") || UNKNOWN;
     return plain + (ENDINGS[kind] ?? "");
   });
-  const weights = new Map();
-  eachStack(profile.tree, (stack, weight) => {
-    const line = stack.map((frame) => written[frame]).join(";") || UNKNOWN;
-    weights.set(line, (weights.get(line) ?? 0) + weight);
+  const { tree } = profile;
+  const columns = (tree.sides.length ? tree.sides : [tree]).map(({ own }) => {
+    const weights = new Map();
+    eachStack(tree, own, (stack, weight) => {
+      const line = stack.map((frame) => written[frame]).join(";") || UNKNOWN;
+      weights.set(line, (weights.get(line) ?? 0) + weight);
+    });
+    return weights;
   });
-  return [...weights.keys()]
+  return [...new Set(columns.flatMap((weights) => [...weights.keys()]))]
     .sort()
-    .map((line) => `${line} ${weights.get(line)}\n`)
+    .map((line) => [line, ...columns.map((weights) => weights.get(line) ?? 0)].join(" ") + "\n")
     .join("");
 }
 
@@ -43,29 +47,33 @@ function makeSpeedscope(profile) {
     }
     return numbers.get(identity);
   });
-  const samples = [];
-  const weights = [];
-  eachStack(profile.tree, (stack, weight) => {
-    samples.push(stack.map((frame) => numberOf[frame]));
-    weights.push(weight);
-  });
+  const { tree, compared } = profile;
+  const all = compared
+    ? compared.names.map((name, side) => [name, tree.sides[side].own])
+    : [[profile.subtitle || profile.title, tree.own]];
   return JSON.stringify({
     $schema: "https://www.speedscope.app/file-format-schema.json",
     exporter: "remote-prof",
     name: profile.title,
     activeProfileIndex: 0,
     shared: { frames },
-    profiles: [
-      {
+    profiles: all.map(([name, own]) => {
+      const samples = [];
+      const weights = [];
+      eachStack(tree, own, (stack, weight) => {
+        samples.push(stack.map((frame) => numberOf[frame]));
+        weights.push(weight);
+      });
+      return {
         type: "sampled",
-        name: profile.subtitle || profile.title,
+        name,
         unit: SPEEDSCOPE_UNITS[profile.unit] ?? "none",
         startValue: 0,
         endValue: weights.reduce((sum, weight) => sum + weight, 0),
         samples,
         weights,
-      },
-    ],
+      };
+    }),
   });
 }
 

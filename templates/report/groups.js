@@ -76,8 +76,7 @@ class Groups {
 // A process of many threads goes by the name of those that did most.
 function heaviestNames(profile) {
   const { parent, own } = profile.tree;
-  const total = Float64Array.from(own);
-  for (let node = total.length - 1; node > 0; node -= 1) total[parent[node]] += total[node];
+  const total = addUp({ parent, length: own.length }, own);
   const weights = new Map();
   for (const [node, { process, thread }] of profile.roots) {
     if (thread || process.pid < 0) continue;

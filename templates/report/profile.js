@@ -27,19 +27,22 @@ function loadProfile() {
       frames.module && frames.module[frame] >= 0 ? modules[frames.module[frame]] : null,
     offsetOf: (frame) => (frames.offset ? frames.offset[frame] : -1),
     pidOf: (frame) => (frames.pid ? frames.pid[frame] : -1),
-    tree: readStacks(data.stacks, data.nodes),
+    tree: readStacks(data.stacks, data.nodes, data.compared),
   };
   delete profile.stacks;
   return profile;
 }
 
 // Stacks become the tree of their prefixes. Node 0 is the root, a caller stands before what it
-// calls, and `own` is the weight of the stacks that end in a node.
-function readStacks(text, nodes) {
+// calls, and `own` is the weight of the stacks that end in a node. In a comparison `sides` has it
+// for both, and `own` is what a node is drawn with: the mean of both shares, or of both counts.
+function readStacks(text, nodes, compared) {
   const bytes = atob(text);
   const frame = new Int32Array(nodes + 1);
   const parent = new Int32Array(nodes + 1);
   const own = new Float64Array(nodes + 1);
+  const sides = compared ? [own, own].map((array) => ({ own: array.slice() })) : [];
+  const drawn = compared ? widthsOf(compared) : null;
   const path = [0];
   let position = 0;
   let node = 0;
@@ -59,21 +62,36 @@ function readStacks(text, nodes) {
   parent[0] = -1;
   while (position < bytes.length) {
     let depth = number();
-    const end = depth + number();
-    while (depth < end) {
+    const last = depth + number();
+    while (depth < last) {
       node += 1;
       frame[node] = number();
       parent[node] = path[depth];
       depth += 1;
       path[depth] = node;
     }
-    own[path[depth]] += number();
+    const end = path[depth];
+    if (!compared) {
+      own[end] += number();
+      continue;
+    }
+    const [before, after] = [number(), number()];
+    sides[0].own[end] += before;
+    sides[1].own[end] += after;
+    own[end] += drawn(before, after);
   }
-  return { frame, parent, own };
+  return { frame, parent, own, sides };
 }
 
-// Calls `visit` with the frames and the weight of each stack, in their order.
-function eachStack(tree, visit) {
+// Whole numbers, so that sums are exact whatever their order.
+function widthsOf({ counts, totals: [before, after] }) {
+  if (counts) return (one, other) => one + other;
+  const grain = Math.max(1, (2 * before * after) / 2 ** 50);
+  return (one, other) => Math.round((one * after + other * before) / grain);
+}
+
+// Calls `visit` with the frames and the weight of each stack, in their order; `own` is the weight.
+function eachStack(tree, own, visit) {
   const stack = [];
   const depth = new Int32Array(tree.frame.length);
   for (let node = 0; node < tree.frame.length; node += 1) {
@@ -82,6 +100,6 @@ function eachStack(tree, visit) {
       stack.length = depth[node] - 1;
       stack.push(tree.frame[node]);
     }
-    if (tree.own[node]) visit(stack, tree.own[node]);
+    if (own[node]) visit(stack, own[node]);
   }
 }

@@ -18,26 +18,26 @@ function outermost(tree, key) {
 
 function growCallers(tree, key) {
   const found = outermost(tree, key);
-  const callers = new Grower(1 + found.reduce((sum, node) => sum + tree.depth[node], 0));
+  const callers = new Grower(1 + found.reduce((sum, node) => sum + tree.depth[node], 0), tree.sides);
   const root = callers.child(0, key);
   for (const node of found) {
     let at = root;
     for (let above = tree.parent[node]; above > 0; above = tree.parent[above]) {
       at = callers.child(at, tree.key[above]);
     }
-    callers.own[at] += tree.total[node];
+    callers.add(at, tree, node, "total");
   }
   return callers;
 }
 
 function growCallees(tree, key) {
   const found = outermost(tree, key);
-  const callees = new Grower(1 + found.reduce((sum, node) => sum + tree.end[node] - node, 0));
+  const callees = new Grower(1 + found.reduce((sum, node) => sum + tree.end[node] - node, 0), tree.sides);
   const place = new Int32Array(tree.length);
   for (const root of found) {
     for (let node = root; node < tree.end[root]; node += 1) {
       place[node] = callees.child(node === root ? 0 : place[tree.parent[node]], tree.key[node]);
-      callees.own[place[node]] += tree.own[node];
+      callees.add(place[node], tree, node, "own");
     }
   }
   return callees;

@@ -5,9 +5,11 @@ const SPARE_LINES = 8;
 const NO_FUNCTIONS = new Set(["process", "truncated"]);
 
 class FunctionTable {
-  // `told`: chosen(key), opened(key), sorted(column).
-  constructor(element, told) {
+  // `told`: chosen(key), opened(key), sorted(column). Columns have a name, a head, an order of rows
+  // and what is in a row's cell.
+  constructor(element, columns, told) {
     this.element = element;
+    this.columns = columns;
     this.body = element.querySelector("tbody");
     this.told = told;
     this.rows = [];
@@ -17,9 +19,16 @@ class FunctionTable {
     this.printed = false;
     element.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(element);
-    for (const button of element.querySelectorAll("th button")) {
-      button.addEventListener("click", () => told.sorted(button.dataset.column));
-    }
+    element.querySelector("thead tr").replaceChildren(
+      ...columns.map(({ name, head, hint }) => {
+        const cell = make("th", { scope: "col", ...(hint ? { title: hint } : {}) });
+        const button = make("button", { type: "button", "data-column": name }, head);
+        button.addEventListener("click", () => told.sorted(name));
+        cell.append(button);
+        return cell;
+      }),
+    );
+    element.dataset.columns = columns.length;
     const rowOf = (event) => event.target.closest("tr[data-row]");
     this.body.addEventListener("click", (event) => {
       const row = rowOf(event);
@@ -42,23 +51,30 @@ class FunctionTable {
     });
   }
 
-  // Sorts by self, total or name; ties are broken as in the summary of a run.
-  arrange({ sort, up, filter }) {
-    const wanted = filter.toLowerCase();
-    const byName = (one, other) => compare(this.keys[one.key].label, this.keys[other.key].label);
-    const orders = {
-      self: (one, other) => other.own - one.own || other.total - one.total || byName(one, other),
-      total: (one, other) => other.total - one.total || other.own - one.own || byName(one, other),
-      name: byName,
-    };
-    const order = orders[sort];
+  // The column that the rows are in the order of.
+  column({ sort }) {
+    return this.columns.find(({ name }) => name === sort) ?? this.columns[0];
+  }
+
+  arrange(state) {
+    const { up, weighing } = state;
+    const wanted = state.filter.toLowerCase();
+    const sorted = this.column(state);
     this.rows = this.all.filter(
       ({ key }) => !wanted || this.keys[key].label.toLowerCase().includes(wanted),
     );
+    if (profile.compared) {
+      for (const row of this.rows)
+        row.change = changeOf(row.key, weighing === "total" ? "total" : "own");
+      this.rows = this.rows.filter(({ change }) => change.before || change.after);
+    }
+    // Equal ones are in the order of names.
+    const order = (one, other) =>
+      sorted.order(one, other) || compare(this.keys[one.key].label, this.keys[other.key].label);
     this.rows.sort(up ? (one, other) => order(other, one) : order);
     for (const button of this.element.querySelectorAll("th button")) {
-      const direction = (button.dataset.column === "name") === up ? "descending" : "ascending";
-      const isSorted = button.dataset.column === sort;
+      const isSorted = button.dataset.column === sorted.name;
+      const direction = (sorted.name === "name") === up ? "descending" : "ascending";
       button.closest("th").setAttribute("aria-sort", isSorted ? direction : "none");
     }
     this.active = 0;
@@ -141,24 +157,100 @@ class FunctionTable {
   }
 
   row(number) {
-    const { key, own, total } = this.rows[number];
-    const { label, kind, colour } = this.keys[key];
     const row = make("tr", { "data-row": number, "aria-rowindex": number + 2 });
-    const name = make("td", { title: label });
-    const swatch = make("span", { class: "swatch", "aria-hidden": "true", title: kind });
-    swatch.style.background = colour;
-    name.append(swatch, label);
-    row.append(this.share(own), this.share(total), name);
+    row.append(...this.columns.map(({ cell }) => cell(this.rows[number], this)));
     return row;
   }
-
-  share(weight) {
-    const cell = make("td", { title: weight.toLocaleString("en-US") });
-    cell.style.setProperty("--share", `${(100 * weight) / this.whole}%`);
-    cell.textContent = percent(weight / this.whole);
-    return cell;
-  }
 }
+
+const NAME_COLUMN = {
+  name: "name",
+  head: "Function",
+  order: () => 0,
+  cell({ key, change }, { keys }) {
+    const { label, kind, colour } = keys[key];
+    const cell = make("td", { title: label });
+    const swatch = make("span", { class: "swatch", "aria-hidden": "true", title: kind });
+    swatch.style.background = colour;
+    if (change) {
+      const step = changes.step(change);
+      swatch.style.background = changeColour(step, false);
+      swatch.classList.toggle("hatched", step < 0);
+    }
+    cell.append(swatch, label);
+    return cell;
+  },
+};
+
+const SHARE_COLUMNS = [
+  {
+    name: "self",
+    head: "Self",
+    order: (one, other) => other.own - one.own || other.total - one.total,
+    cell: ({ own }, { whole }) => shareCell(own, whole),
+  },
+  {
+    name: "total",
+    head: "Total",
+    order: (one, other) => other.total - one.total || other.own - one.own,
+    cell: ({ total }, { whole }) => shareCell(total, whole),
+  },
+  NAME_COLUMN,
+];
+
+function shareCell(weight, whole) {
+  const cell = make("td", { title: weight.toLocaleString("en-US") }, percent(weight / whole));
+  cell.style.setProperty("--share", `${(100 * weight) / whole}%`);
+  return cell;
+}
+
+const isChange = ({ trend }) => Number(trend !== "noise" && trend !== "same");
+const byFactor = ({ factor }) => (factor ? Math.abs(Math.log(factor)) : Infinity);
+
+const CHANGE_COLUMNS = [
+  {
+    name: "change",
+    head: "Change",
+    hint: "after less before; what is no more than noise comes last",
+    order: (one, other) =>
+      isChange(other.change) - isChange(one.change) ||
+      Math.abs(other.change.difference) - Math.abs(one.change.difference),
+    cell: ({ change }) => {
+      const mark = change.trend === "noise" ? "~ " : "";
+      return make("td", { class: change.trend }, mark + changes.signed(change.difference));
+    },
+  },
+  {
+    name: "before",
+    head: "Before",
+    order: (one, other) => other.change.before - one.change.before,
+    cell: ({ change }) => make("td", { title: number(change.before) }, changes.weight(change.before, 0)),
+  },
+  {
+    name: "after",
+    head: "After",
+    order: (one, other) => other.change.after - one.change.after,
+    cell: ({ change }) => make("td", { title: number(change.after) }, changes.weight(change.after, 1)),
+  },
+  {
+    name: "factor",
+    head: "Factor",
+    hint: "after divided by before",
+    order: (one, other) =>
+      isChange(other.change) - isChange(one.change) ||
+      byFactor(other.change) - byFactor(one.change) ||
+      0,
+    cell: ({ change }) => make("td", {}, changes.factor(change)),
+  },
+  {
+    name: "noise",
+    head: "Noise to",
+    hint: "how far chance alone goes in this direction",
+    order: (one, other) => Math.abs(other.change.noise) - Math.abs(one.change.noise),
+    cell: ({ change }) => make("td", {}, changes.noise(change)),
+  },
+  NAME_COLUMN,
+];
 
 function compare(one, other) {
   return one < other ? -1 : Number(one > other);

@@ -57,16 +57,24 @@ function darker(colour) {
 
 // Nodes by their caller and key, in the order in which they are asked for.
 class Grower {
-  constructor(most) {
+  constructor(most, sides) {
     this.parent = new Int32Array(most + 1);
     this.key = new Int32Array(most + 1);
     this.own = new Float64Array(most + 1);
+    this.sides = sides.map(() => ({ own: new Float64Array(most + 1) }));
     this.length = 1;
     this.parent[0] = -1;
     this.key[0] = -1;
     let size = 16;
     while (size < 2 * (most + 1)) size *= 2;
     this.slots = new Int32Array(size);
+  }
+
+  // Adds what a node of another tree weighs: `what` is own or total.
+  add(node, tree, from, what) {
+    this.own[node] += tree[what][from];
+    for (let side = 0; side < this.sides.length; side += 1)
+      this.sides[side].own[node] += tree.sides[side][what][from];
   }
 
   child(parent, key) {
@@ -89,7 +97,7 @@ class Grower {
 }
 
 function growTree(profile, keys, keyOf, options) {
-  const { frame, parent, own } = profile.tree;
+  const { frame, parent, own, sides } = profile.tree;
   const count = frame.length;
   if (
     options.group === "name" &&
@@ -102,14 +110,15 @@ function growTree(profile, keys, keyOf, options) {
       parent,
       key: frame.map((number) => (number < 0 ? -1 : keyOf[number])),
       own,
+      sides,
       length: count,
     };
   }
   // A node makes one more at most; a root may make its group's too.
-  const tree = new Grower(count + profile.roots.size);
+  const tree = new Grower(count + profile.roots.size, sides);
   const groups = options.group === "name" ? null : new Groups(profile, keys, options.group);
   const place = new Int32Array(count); // where a node of the profile is in the tree
-  tree.own[0] = own[0];
+  tree.add(0, profile.tree, 0, "own");
   for (let node = 1; node < count; node += 1) {
     const from = parent[node];
     const number = frame[node];
@@ -122,7 +131,7 @@ function growTree(profile, keys, keyOf, options) {
       if (!options.collapse || tree.key[at] !== key) at = tree.child(at, key);
     }
     place[node] = at;
-    tree.own[at] += own[node];
+    tree.add(at, profile.tree, node, "own");
   }
   return tree;
 }
@@ -133,9 +142,9 @@ function growTree(profile, keys, keyOf, options) {
 // `heavyFirst` puts the heaviest to the left and a node's own weight to the right; else the order is
 // that of the names, with the own weight first, as flamegraph.pl draws it.
 function layOut(tree, heavyFirst) {
-  const { parent, key, own, length } = tree;
-  const total = own.slice(0, length);
-  for (let node = length - 1; node > 0; node -= 1) total[parent[node]] += total[node];
+  const { parent, key, own, sides, length } = tree;
+  const total = addUp(tree, own);
+  const sideTotals = sides.map((side) => addUp(tree, side.own));
   const [first, called] = sortedCallees(
     tree,
     (one, other) => (heavyFirst && total[other] - total[one]) || key[one] - key[other],
@@ -149,6 +158,7 @@ function layOut(tree, heavyFirst) {
     start: new Float64Array(length),
     depth: new Int32Array(length),
     end: new Int32Array(length),
+    sides: sides.map(() => ({ own: new Float64Array(length), total: new Float64Array(length) })),
   };
   const cursor = new Float64Array(length);
   const place = new Int32Array(length);
@@ -162,6 +172,10 @@ function layOut(tree, heavyFirst) {
     out.key[at] = key[node];
     out.own[at] = own[node];
     out.total[at] = total[node];
+    for (let side = 0; side < sides.length; side += 1) {
+      out.sides[side].own[at] = sides[side].own[node];
+      out.sides[side].total[at] = sideTotals[side][node];
+    }
     if (node) {
       out.depth[at] = out.depth[above] + 1;
       out.start[at] = cursor[above];
@@ -181,6 +195,12 @@ function layOut(tree, heavyFirst) {
     Int32Array.from(out.end.subarray(0, out.length), (_, node) => node),
   );
   return out;
+}
+
+function addUp({ parent, length }, own) {
+  const total = own.slice(0, length);
+  for (let node = length - 1; node > 0; node -= 1) total[parent[node]] += total[node];
+  return total;
 }
 
 // Returns what gives the nodes of a key, in the order of drawing.
@@ -235,8 +255,9 @@ function matchingNodes(tree, matches) {
   return nodes;
 }
 
-// Self and total weight of each key. A function that calls itself counts once in a stack.
-function weighKeys(tree, keys) {
+// Self and total weight of each key. A function that calls itself counts once in a stack. The
+// weights of the nodes are those of the tree, or of one of its sides.
+function weighKeys(tree, keys, weights = tree) {
   const own = new Float64Array(keys.length);
   const total = new Float64Array(keys.length);
   const active = new Int32Array(keys.length);
@@ -244,8 +265,8 @@ function weighKeys(tree, keys) {
   for (let node = 1; node < tree.length; node += 1) {
     while (path.length >= tree.depth[node]) active[path.pop()] -= 1;
     const key = tree.key[node];
-    own[key] += tree.own[node];
-    if (!active[key]) total[key] += tree.total[node];
+    own[key] += weights.own[node];
+    if (!active[key]) total[key] += weights.total[node];
     active[key] += 1;
     path.push(key);
   }
@@ -253,11 +274,11 @@ function weighKeys(tree, keys) {
 }
 
 // The weight of the stacks in which one of the keys occurs: once a stack.
-function weighMatches(tree, matches) {
+function weighMatches(tree, matches, weights = tree) {
   let weight = 0;
   for (let node = 0; node < tree.length;) {
     if (node && matches[tree.key[node]]) {
-      weight += tree.total[node];
+      weight += weights.total[node];
       node = tree.end[node];
     } else {
       node += 1;

@@ -4,6 +4,7 @@ const find = (id) => document.getElementById(id);
 const SETTLE_MS = 250; // until a view that moves is put into the address
 
 const profile = loadProfile();
+const changes = new Changes(profile.compared);
 profile.roots = rootsOf(profile);
 const groups = groupsOf(profile);
 let state = null;
@@ -14,10 +15,11 @@ const graph = new Chart(document.querySelector("#graph .chart"));
 const callers = new Chart(find("callers"), { rising: true, hideRoot: true });
 const callees = new Chart(find("callees"), { hideRoot: true });
 const charts = { zoom: graph, callers, callees };
-const table = new FunctionTable(document.querySelector(".table"), {
+const columns = profile.compared ? CHANGE_COLUMNS : SHARE_COLUMNS;
+const table = new FunctionTable(document.querySelector(".table"), columns, {
   chosen: (key) => change(nameKey(key)),
   opened: (key) => change({ ...nameKey(key), view: "sandwich" }, true),
-  sorted: (sort) => change({ sort, up: sort === state.sort && !state.up }),
+  sorted: (sort) => change({ sort, up: sort === table.column(state).name && !state.up }),
 });
 
 function change(changes, isStep = false) {
@@ -78,7 +80,7 @@ function show(next, isRestored = false) {
   showSandwich(isNewTree);
   if (isRestored) zoomAsTold();
   if (isNewTree) table.show(made, made.tree.total[0] || 1);
-  if (isNewTree || differs("sort", "up", "filter")) arrange();
+  if (isNewTree || differs("sort", "up", "filter", "weighing")) arrange();
   table.mark(made.matches, made.selected);
   for (const chart of shown()) chart.mark(made.matches, made.selected);
   for (const [name, chart] of Object.entries(charts))
@@ -96,6 +98,7 @@ function growAll() {
   const grown = growTree(profile, keys, keyOf, state);
   const tree = layOut(grown, state.order === "heavy");
   made = { keys, tree, isHeavy: state.order === "heavy", ...weighKeys(tree, keys) };
+  made.sides = tree.sides.map((side) => weighKeys(tree, keys, side));
   made.heaviest = keys.reduce(
     (best, { kind }, key) =>
       !NO_FUNCTIONS.has(kind) && made.total[key] && (best < 0 || made.own[key] > made.own[best])
@@ -194,9 +197,12 @@ function search() {
     (sum, match, key) => sum + (match && made.total[key] ? 1 : 0),
     0,
   );
-  const weight = weighMatches(made.tree, made.matches);
-  told.textContent = `${count(found, "match", "matches")}, ${percent(weight / (made.tree.total[0] || 1))}`;
-  told.title = `${number(weight)} ${profile.unit}`;
+  const { tree, matches } = made;
+  const of = (weights) => weighMatches(tree, matches, weights);
+  const share = (weights) => percent(of(weights) / (weights.total[0] || 1));
+  const all = tree.sides.length ? tree.sides : [tree];
+  told.textContent = `${count(found, "match", "matches")}, ${all.map(share).join(" → ")}`;
+  told.title = `${all.map((weights) => number(of(weights))).join(" → ")} ${profile.unit}`;
 }
 
 function arrange() {

@@ -11,6 +11,7 @@ const GROUP_NAMES = {
 function showControls() {
   press("views", state.view);
   press("orders", state.order);
+  press("weighings", state.weighing);
   find("orders").hidden = state.view !== "graph";
   for (const name of ["kernel", "modules", "offsets", "collapse"]) find(name).checked = state[name];
   find("group").value = state.group;
@@ -44,14 +45,28 @@ function showChosen() {
       : "No function is chosen"
     : made.keys[key].label;
   find("chosen-name").title = isNone ? "" : made.keys[key].label;
-  find("chosen-figures").textContent = isNone ? "click a frame or a row" : figures(key).join(" · ");
+  const told = isNone ? "click a frame or a row" : figures(key).join(" · ");
+  find("chosen-figures").textContent = told;
+  find("chosen-figures").title = told;
   find("open").hidden = state.view === "sandwich";
 }
 
 function figures(key) {
+  if (profile.compared) {
+    return [
+      ["self", "own"],
+      ["total", "total"],
+    ].map(([name, what]) => `${name} ${changes.tell(changeOf(key, what))}`);
+  }
   const whole = made.tree.total[0] || 1;
   const share = (weight) => `${percent(weight / whole)} (${number(weight)})`;
   return [origin(key), `self ${share(made.own[key])}`, `total ${share(made.total[key])}`];
+}
+
+// What became of a function: of what it is itself (own), or with all that it calls (total).
+function changeOf(key, what) {
+  const [before, after] = made.sides;
+  return changes.of(before[what][key], after[what][key], profile.compared.functions);
 }
 
 function origin(key) {
@@ -62,6 +77,7 @@ function origin(key) {
 
 function describe(chart, node) {
   const { tree } = chart;
+  if (profile.compared) return describeChange(chart, node);
   const total = tree.total[node];
   const above = tree.parent[node];
   const lines = [
@@ -75,6 +91,21 @@ function describe(chart, node) {
     `self ${number(tree.own[node])}, ${percent(tree.own[node] / (made.tree.total[0] || 1))} of all`,
   );
   if (chart === callers) lines.pop(); // the weight that ends in a caller is no self weight
+  return { title: chart.label(node), origin: node ? origin(tree.key[node]) : "", lines };
+}
+
+function describeChange(chart, node) {
+  const { tree } = chart;
+  const [before, after] = tree.sides;
+  const lines = [changes.tell(changeAt(tree, node))];
+  if (!profile.compared.counts)
+    lines.push(
+      `${number(before.total[node])} and ${number(after.total[node])} ${profile.unit}`,
+    );
+  if (chart !== callers && (before.own[node] || after.own[node])) {
+    const own = changes.of(before.own[node], after.own[node], profile.compared.frames);
+    lines.push(`self ${changes.weight(own.before, 0)} → ${changes.weight(own.after, 1)}`);
+  }
   return { title: chart.label(node), origin: node ? origin(tree.key[node]) : "", lines };
 }
 
@@ -126,6 +157,8 @@ function showRun() {
       return item;
     }),
   );
+  find("kinds-known").hidden = Boolean(profile.compared);
+  if (profile.compared) showSides();
   const kinds = new Map(made.keys.map(({ kind, colour }) => [kind, colour]));
   find("legend").replaceChildren(
     ...profile.kinds
@@ -154,4 +187,36 @@ function showRun() {
     find("graph").append(
       make("p", { class: "empty" }, `There are no ${profile.unit} in this profile.`),
     );
+}
+
+function showSides() {
+  find("subtitle").replaceChildren(
+    ...profile.compared.lines.map((line) => make("span", {}, printable(line))),
+  );
+  const { factors } = profile.compared;
+  const last = factors.length + 1;
+  const words = new Map([
+    [-last, "\u2212 less after: half, \u2212\u2212 gone"],
+    [-1, "less"],
+    [0, "same, or noise"],
+    [1, "more"],
+    [last, "+ more after: twice, ++ new"],
+  ]);
+  factors.slice(0, -1).forEach((factor, index) => {
+    words.set(index + 2, `x${factor}`).set(-index - 2, `1/${factor}`);
+  });
+  const items = [...words].sort(([one], [other]) => one - other);
+  find("steps").hidden = find("weighings").hidden = false;
+  find("steps").replaceChildren(
+    ...items.map(([step, word]) => {
+      const item = make("li");
+      const swatch = make("span", {
+        class: step < 0 ? "swatch hatched" : "swatch",
+        "aria-hidden": "true",
+      });
+      swatch.style.backgroundColor = changeColour(step, false);
+      item.append(swatch, word);
+      return item;
+    }),
+  );
 }

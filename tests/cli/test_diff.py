@@ -302,7 +302,7 @@ def test_runs_that_are_unlike(runs: Cli) -> None:
         (["last"], 5, "last is to be compared with what?"),
         (["-", "-"], 5, "both sides cannot be standard input"),
         (["before.folded", "after.folded", "--format", "png"], 5, "there is no format 'png'"),
-        (["before.folded", "after.folded", "-o", "x"], 5, "the text goes to standard output"),
+        (["before.folded", "after.folded", "-o", "x"], 5, "the output format is missing"),
         (["before.folded", "after.folded", "--json", "-o", "no/x"], 5, "no/x cannot be written"),
         ([], 5, "Missing"),
     ],
