@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from fractions import Fraction
+from itertools import pairwise
 from math import comb
 
 import pytest
@@ -168,3 +169,22 @@ def test_a_bound_is_about_what_the_normal_approximation_says() -> None:
     # z sqrt(2 p (1 - p) / n), p = 0.1, n = 10,000, for one comparison: 1.96 * 0.0042.
     fewest, most = alone(10_000, 10_000, 2000)
     assert (most - fewest) / 2 / 10_000 * 2 == pytest.approx(1.96 * 0.004243, rel=0.03)
+
+
+@pytest.mark.parametrize("sides", [(5000, 5000), (900, 60_000), (ENDLESS, ENDLESS)])
+def test_a_table_of_bounds_serves_for_the_numbers_between_its_rows(sides: tuple[int, int]) -> None:
+    most = min(sum(sides), 50_000)
+    compared = [7, 1234, 4321, most]
+    bounds = Noise(*sides, compared)
+    table = bounds.tabulate(most)
+    numbers = [number for number, _, _ in table]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 0
+    assert numbers[-1] == most
+    assert set(compared) <= set(numbers)
+    assert len(table) < 1000
+    for (low, *below), (high, *above) in pairwise(table):
+        middle = (low + high) // 2
+        share = (middle - low) / (high - low)
+        between = [a + share * (b - a) for a, b in zip(below, above, strict=True)]
+        assert between == pytest.approx(bounds.likely_after(middle), abs=2)
