@@ -66,9 +66,8 @@ def convert(
 ) -> None:
     """Turn a profile into another format, without a host."""
     from remote_prof.parse import check_reader
-    from remote_prof.render import Drawing, renderers
+    from remote_prof.render import Drawing, check_formats, renderers
     from remote_prof.run.convert import format_of, read_profiles, report_of
-    from remote_prof.run.report import check_formats
 
     (name,) = check_formats([to or format_of(output)])
     drawn = renderers(Drawing(width, minwidth, inverted))[name]

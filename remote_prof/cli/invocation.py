@@ -158,10 +158,10 @@ def make_jobs(
     shown: ViewFlags | None = None,
 ) -> list[HostJob]:
     """Return a job for each host, all of one run. Raises UsageError for an unknown format."""
+    from remote_prof.render import check_formats
     from remote_prof.run.directory import new_run_id
     from remote_prof.run.manifest import RequestRecord
     from remote_prof.run.prepare import HostJob
-    from remote_prof.run.report import check_formats
 
     run_id, values = new_run_id(), settings.values
     shown = shown or ViewFlags()

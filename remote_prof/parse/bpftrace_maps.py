@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from remote_prof.parse.bpftrace_keys import KeyReader, Stacks
@@ -13,6 +14,7 @@ OWN_MAPS = b"stacks"  # how the names of our own begin
 
 _MOST_LEFT_OUT = 20
 _LONGEST_NAME = 300
+_WEIGHT = re.compile(rb"\]: (\d{1,20})")
 
 
 class Maps:
@@ -40,16 +42,39 @@ class Maps:
         # Keys of one line may be anything, until the map turns out to hold stacks.
         self._waiting: dict[bytes, list[tuple[bytes, int]]] = {}
         self._budget = Budget()
+        # By the first line of entries that have been added, what reads those that begin alike.
+        self._alike: dict[bytes, tuple[KeyReader, bytes, Folder, str]] = {}
+
+    def add_alike(self, entry: bytes) -> bool:
+        """Add an entry that begins as another did; False where ``add`` is needed.
+
+        ``entry`` is the text between its ``@`` and the line break before the next one.
+        """
+        lines = entry.split(b"\n")
+        alike = self._alike.get(lines[0])
+        weight = _WEIGHT.fullmatch(lines[-1])
+        if alike is None or weight is None:
+            return False
+        reader, first, folder, where = alike
+        stack = reader.read_alike(first, lines)
+        if stack is None:
+            return False
+        folder.add(stack, int(weight[1]), where)
+        return True
 
     def add(self, name: bytes, key: bytes, weight: int) -> None:
         """Add the weight of a key of a map. Raises ParseError where it is too much."""
         where = f"map @{name[:50].decode('utf-8', 'replace')}"
-        if name == self._first_name:
-            self._first.add(self._first_reader.read(key, own=False), weight, where)
-        elif name.startswith(OWN_MAPS):
-            self._has_own = True
-            self._own.add(self._own_reader.read(key, own=True), weight, where)
-        elif b"\n" not in key:
+        first, newline, _ = key.partition(b"\n")
+        own = name.startswith(OWN_MAPS)
+        if own or name == self._first_name:
+            self._has_own = self._has_own or own
+            reader = self._own_reader if own else self._first_reader
+            folder = self._own if own else self._first
+            folder.add(reader.read(key, own=own), weight, where)
+            if newline:
+                self._alike[name + b"[" + first] = reader, first, folder, where
+        elif not newline:
             self._budget.stack(0, where)
             self._waiting.setdefault(name, []).append((key, weight))
         elif self._first_name is None:

@@ -12,7 +12,7 @@ and takes the rest for USER.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, within
@@ -31,6 +31,7 @@ _UNWRITABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _LINE = re.compile(rb".*\S \d{1,20}")
+_BLOCK_BYTES = 1 << 17
 _MAX_DIGITS = 20  # 2**64 has 20; longer numbers are no weights, and slow to convert
 _FORM = "A line is 'root;caller;leaf 42': frames, a space, and a whole number."
 
@@ -59,21 +60,29 @@ def parse_folded(
     ``ParseError`` where no line is a stack, unless there is nothing but empty lines and comments,
     and for more than ``remote_prof.profile.limits`` allows.
     """
-    text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-    within("lines", text.count("\n"), MOST_LINES, f"{len(text)} characters")
+    errors = "replace"
+    if isinstance(data, str):
+        errors = "surrogatepass"
+        data = data.encode("utf-8", errors)
+    if len(data) > MOST_LINES:
+        within("lines", data.count(b"\n"), MOST_LINES, f"{len(data)} bytes")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
     folder = Folder()
-    frames = _Numbers(folder, read_name or parse_frame)
+    frames = _Numbers(folder, read_name or parse_frame, errors)
     unread = Unread()
     stacks = 0
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        names, _, weight = line.rpartition(" ")
-        if not _is_weight(weight) or not names:
-            if line.strip() and not line.startswith("#"):
-                unread.tell(f"line {number}", line)
+    for number, line in enumerate(_lines(data), start=1):
+        names, _, weight = line.rpartition(b" ")
+        if not weight.isdigit() or len(weight) > _MAX_DIGITS or not names:
+            text = line.decode("utf-8", errors)
+            if text.strip() and not text.startswith("#"):
+                unread.tell(f"line {number}", text)
             continue
         where = f"line {number}"
-        parts = names.split(";")
-        within("frames in one stack", len(parts), LONGEST_STACK, where)
+        parts = names.split(b";")
+        if len(parts) > LONGEST_STACK:
+            within("frames in one stack", len(parts), LONGEST_STACK, where)
         folder.add(tuple(map(frames.__getitem__, parts)), int(weight), where)
         stacks += 1
     if unread.count and not stacks:
@@ -81,16 +90,31 @@ def parse_folded(
     return folder.profile(unit=unit, notes=unread.notes)
 
 
-class _Numbers(dict[str, int]):
+def _lines(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start <= len(data):
+        # Some of it at a time: all lines would take as much memory again.
+        end = data.rfind(b"\n", start, start + _BLOCK_BYTES)
+        if end < 0:
+            end = data.find(b"\n", start)
+        if end < 0:
+            end = len(data)
+        yield from data[start:end].split(b"\n")
+        start = end + 1
+
+
+class _Numbers(dict[bytes, int]):
     """Numbers of frames by what stands for them: each distinct name is read once."""
 
-    def __init__(self, folder: Folder, read_name: Callable[[str], Frame]) -> None:
+    def __init__(self, folder: Folder, read_name: Callable[[str], Frame], errors: str) -> None:
         super().__init__()
         self._folder = folder
         self._read_name = read_name
+        self._errors = errors
 
-    def __missing__(self, name: str) -> int:
-        number = self[name] = self._folder.number(self._read_name(name), repr(name[:100]))
+    def __missing__(self, written: bytes) -> int:
+        name = written.decode("utf-8", self._errors)
+        number = self[written] = self._folder.number(self._read_name(name), repr(name[:100]))
         return number
 
 
@@ -115,7 +139,3 @@ def format_frame(name: str, kind: FrameKind) -> str:
 def printable(text: str) -> str:
     """Return ``text`` in one line, with what could forge other text as ``?``."""
     return _UNWRITABLE.sub("?", text)
-
-
-def _is_weight(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS

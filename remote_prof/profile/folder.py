@@ -31,11 +31,13 @@ class Folder:
 
     def add(self, stack: IndexStack, weight: int, where: str) -> None:
         """Add the weight of a stack, root first."""
-        known = self._weights.get(stack)
-        if known is None:
+        # Most are new, and a long stack takes time to be looked up: they are so once.
+        number = len(self._weights)
+        known = self._weights.setdefault(stack, weight)
+        if len(self._weights) > number:
             self._budget.stack(len(stack), where)
-            known = 0
-        self._weights[stack] = known + weight
+        else:
+            self._weights[stack] = known + weight
 
     def profile(self, **more: Any) -> Profile:
         """Return the sum, without what has no weight; ``more`` are fields of a profile by name."""

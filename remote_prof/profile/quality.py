@@ -77,10 +77,11 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
         module = traits[stack[-1]].nameless_in if stack else None
         if module is not None:
             nameless[module] = nameless.get(module, 0) + weight
-        if not cuts.isdisjoint(stack):
+        if cuts and not cuts.isdisjoint(stack):
             truncated += weight
-        elif 0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES:
-            shallow += weight
+        # The callers of nearly all stacks tell that they are not shallow.
+        elif sum(map(is_user.__getitem__, stack[: 2 * SHALLOW_FRAMES])) <= SHALLOW_FRAMES:
+            shallow += weight * (0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES)
     whole = got or 1
     worst = sorted(nameless.items(), key=lambda item: (-item[1], item[0]))[:_MOST_MODULES]
     quality = Quality(

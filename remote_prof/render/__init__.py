@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 
+from remote_prof.errors import UsageError
 from remote_prof.render.folded import render_folded
 from remote_prof.render.gecko import render_gecko
 from remote_prof.render.html import render_html
@@ -16,7 +17,7 @@ from remote_prof.render.speedscope import render_speedscope
 from remote_prof.render.svg import render_svg
 from remote_prof.render.top import render_top, render_top_json
 
-__all__ = ["RENDERERS", "Drawing", "Renderer", "Report", "renderers"]
+__all__ = ["RENDERERS", "Drawing", "Renderer", "Report", "check_formats", "renderers"]
 
 
 def renderers(drawing: Drawing) -> Mapping[str, Renderer]:
@@ -36,3 +37,14 @@ def renderers(drawing: Drawing) -> Mapping[str, Renderer]:
 
 
 RENDERERS = renderers(USUAL)
+
+
+def check_formats(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names if all are known, each once. Raises UsageError."""
+    chosen = tuple(dict.fromkeys(names))
+    for name in chosen:
+        if name not in RENDERERS:
+            raise UsageError(
+                f"there is no format {name!r}", hint=f"formats are: {', '.join(RENDERERS)}"
+            )
+    return chosen

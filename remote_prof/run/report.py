@@ -13,7 +13,7 @@ from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.view import ALL, View, apply_view
 from remote_prof.records import Problem
-from remote_prof.render import RENDERERS, Renderer, Report
+from remote_prof.render import RENDERERS, Renderer, Report, check_formats
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
@@ -129,17 +129,6 @@ def write_formats(
         directory.write(where / known[name].filename, known[name].render(report), raw=False)
         for name in formats
     )
-
-
-def check_formats(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names if all are known, each once. Raises UsageError."""
-    chosen = tuple(dict.fromkeys(names))
-    for name in chosen:
-        if name not in RENDERERS:
-            raise UsageError(
-                f"there is no format {name!r}", hint=f"formats are: {', '.join(RENDERERS)}"
-            )
-    return chosen
 
 
 def remake(

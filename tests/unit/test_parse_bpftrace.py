@@ -12,6 +12,7 @@ from remote_prof.errors import ParseError
 from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
+from remote_prof.profile.summary import merge
 
 API = Frame("api-worker", FrameKind.PROCESS, pid=1234)
 KERNEL_HEX = Frame("[kernel]", FrameKind.UNRESOLVED, module="[kernel]")
@@ -361,3 +362,39 @@ def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
             return
         assert all(weight > 0 for weight in profile.stacks.values())
         assert all(stack for stack in profile.stacks)
+
+
+_FIRST_LINES = ["", "7, a, ", "7, a, , ", "7, , ", "a, ", ", ", "7, b", "[", "8, @[, "]
+_LINES = [
+    "    f+1",
+    "\tffff f+1 (/x)",
+    "    f+2",
+    "    ",
+    "",
+    ", ",
+    ",",
+    ", x",
+    "7f12",
+    "]: 3",
+    "a, ",
+]
+_ENTRIES = st.builds(
+    lambda first, lines, end: f"@stacks_a[{first}\n" + "".join(f"{x}\n" for x in lines) + end,
+    st.sampled_from(_FIRST_LINES),
+    st.lists(st.sampled_from(_LINES), max_size=5),
+    st.sampled_from(["]: 1\n", "]: 2\n", ", ]: 1\n", ", 9]: 1\n", "]: 1\nWARNING: w\n", "]: x\n"]),
+)
+
+
+@given(
+    st.lists(_ENTRIES, min_size=1, max_size=8), st.sampled_from(Stacks), st.sampled_from([3, 127])
+)
+def test_an_entry_is_read_as_if_none_like_it_had_been_read(
+    entries: list[str], stacks: Stacks, max_depth: int
+) -> None:
+    def parse(text: str) -> Profile:
+        return parse_bpftrace(text.encode(), stacks=stacks, max_depth=max_depth)
+
+    whole, alone = parse("".join(entries)), list(map(parse, entries))
+    assert whole.stacks == merge(alone).stacks
+    assert whole.frames == merge(alone).frames

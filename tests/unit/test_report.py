@@ -9,6 +9,7 @@ import pytest
 from remote_prof.engines import ProfileRequest
 from remote_prof.errors import UsageError
 from remote_prof.records import Problem, Severity
+from remote_prof.render import check_formats
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -20,7 +21,6 @@ from remote_prof.run.manifest import (
 from remote_prof.run.report import (
     analyse,
     build_report,
-    check_formats,
     find_engine,
     profile_request,
     remake,
