@@ -69,7 +69,7 @@ class Picture:
     ``subtitles`` are lines below the title by what names them in the style sheet. ``legend`` is
     words, each behind a swatch of the given fill. ``total`` is the weight of the whole width, 0
     where there is ``nothing``, which is then said. ``data`` is what the script reads, and no
-    picture tells exactly.
+    picture tells exactly; ``definitions`` are elements that fills refer to.
     """
 
     title: str

@@ -55,9 +55,10 @@ class Changes {
     return this.compared.counts ? signed(difference, 0) : signed(100 * difference, 2);
   }
 
-  factor({ trend, factor }) {
-    if (trend === "new" || trend === "gone") return trend;
-    return factor === null ? (this.compared.counts ? "" : "new") : `x${factor.toFixed(2)}`;
+  // Noise or not: what is on one side alone has no factor.
+  factor({ before, after, factor }) {
+    if (!before) return after ? "new" : "";
+    return after ? `x${factor.toFixed(2)}` : "gone";
   }
 
   noise({ noise }) {
