@@ -22,6 +22,7 @@ class Link:
         self._watch = watch
         self._pause_s = _FIRST_PAUSE_S
         self._heard_at = time.monotonic()
+        self._broke_at: float | None = None
 
     @property
     def silence_s(self) -> float:
@@ -31,13 +32,17 @@ class Link:
     def heard(self) -> None:
         """Note a sign of life: the next break is the first again."""
         self._heard_at = time.monotonic()
+        self._broke_at = None
         self._pause_s = _FIRST_PAUSE_S
 
     def reconnect(self, error: UnreachableError) -> None:
         """Open the link again after an error. Raises LinkLostError when patience is over."""
         self._watch("reconnecting")
+        # Patience begins with the break: what was silent for a minute before has had no new try.
+        if self._broke_at is None:
+            self._broke_at = time.monotonic()
         while True:
-            if self.silence_s > _PATIENCE_S:
+            if time.monotonic() - self._broke_at > _PATIENCE_S:
                 raise LinkLostError(
                     f"{self.connection.host.name}: the connection broke and did not come back"
                     f" for {_PATIENCE_S:.0f} s",

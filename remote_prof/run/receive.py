@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,11 @@ class Receiver:
                 found.append(Part(match["name"], match["checksum"], path.stat().st_size))
         return found
 
-    def receive(self, text: str, channel: Channel) -> tuple[str, Path]:
-        """Read one artifact after its header; return its name and the file.
+    def receive(
+        self, text: str, channel: Channel, heard: Callable[[], None]
+    ) -> tuple[str, Path]:
+        """Read one artifact after its header; return its name and the file. ``heard`` is told of
+        each piece that arrives.
 
         The header is ``name encoding size algorithm checksum offset``; size and checksum are of
         the whole of what is sent, of which the bytes from the offset on follow. Raises HostError
@@ -90,6 +93,7 @@ class Receiver:
                     block = channel.read_block(wanted, _SILENCE_S)
                     out.write(block)
                     have += len(block)
+                    heard()
         try:
             channel.read_line(_SILENCE_S)
         except EOFError:

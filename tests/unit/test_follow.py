@@ -8,6 +8,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,6 +80,8 @@ class BreakingChannel:
         return line
 
     def read_block(self, limit_bytes: int, timeout_s: float) -> bytes:
+        if self._breaks[:1] == ["announced"]:
+            self._break()
         data = self._inner.read_block(min(limit_bytes, 100), timeout_s)
         if self._breaks[:1] == ["data"] and self._blocks:
             self._break()
@@ -355,6 +358,55 @@ def test_a_directory_that_is_gone_is_told(plan: LaunchPlan) -> None:
     followed = Followed(BreakingConnection(), plan)
     seen = followed.follower.run(deploy=False)
     assert (seen.gone, seen.clean, seen.fetched, seen.over) == (True, True, False, True)
+
+
+def test_what_is_removed_while_it_is_sent_arrives(
+    plan: LaunchPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody cleans the host after the size was announced and before the first byte."""
+    tail = tmp_path / "bin" / "tail"
+    tail.parent.mkdir()
+    tail.write_text(
+        f'#!/bin/sh\n[ "$1" != -c ] || rm -rf {plan.directory}\nexec {which("tail")} "$@"\n'
+    )
+    tail.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tail.parent}:{os.environ['PATH']}")
+    files = dict(plan.files)
+    files["launcher.sh"] = files["launcher.sh"].replace("sleep 10 &", "sleep 0.2 &")
+    seen = Followed(BreakingConnection(), replace(plan, files=files)).run()
+    assert seen.files["profile.txt"].read_bytes().endswith(b"]: 40\n\n@@ end 0\n")
+    assert set(seen.files) == {"profile.txt"}
+    assert (seen.fetched, seen.clean) == (True, True)
+
+
+def test_patience_begins_with_the_break(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A profile that takes ten minutes to arrive is no link that was away for ten minutes."""
+    now = 0.0
+    monkeypatch.setattr("remote_prof.run.link.time.monotonic", lambda: now)
+    monkeypatch.setattr("remote_prof.run.link.time.sleep", lambda _: None)
+    link = Link(BreakingConnection(), lambda _: None)
+    broke = LinkLostError("the host sent nothing more for 60 s")
+    now = 600.0
+    link.reconnect(broke)
+    now = 655.0
+    link.reconnect(broke)
+    now = 661.0
+    with pytest.raises(LinkLostError, match="did not come back for 60 s"):
+        link.reconnect(broke)
+    link.heard()
+    link.reconnect(broke)
+
+
+@pytest.mark.usefixtures("_no_waiting")
+def test_a_host_that_only_announces_is_given_up(
+    plan: LaunchPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("remote_prof.run.link._PATIENCE_S", 0.5)
+    connection = BreakingConnection(*["announced"] * 100_000)
+    with pytest.raises(LinkLostError, match="did not come back"):
+        Followed(connection, plan).run()
+    connection.breaks.clear()
+    assert_whole(Followed(connection, plan).follower.run(deploy=False))
 
 
 def test_another_process_goes_on_with_what_was_fetched(plan: LaunchPlan) -> None:

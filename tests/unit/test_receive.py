@@ -68,7 +68,7 @@ def send(
     checksum = checksum or f"sha256 {digest(data)}"
     receiver = receiver or Receiver(place, max_bytes)
     header = f"{name} {encoding} {size} {checksum} {offset}"
-    got, path = receiver.receive(header, Bytes(data[offset:] + b"\nnext"))
+    got, path = receiver.receive(header, Bytes(data[offset:] + b"\nnext"), lambda: None)
     assert got == name
     assert path == place / name
     assert path.stat().st_mode & 0o777 == 0o444
@@ -94,7 +94,7 @@ def test_a_transfer_goes_on_where_it_stopped(place: Path) -> None:
     receiver = Receiver(place, 1 << 20)
     header = f"profile.txt gzip {len(PACKED)} sha256 {digest(PACKED)} 0"
     with pytest.raises(LinkLostError):
-        receiver.receive(header, Bytes(PACKED[:20]))
+        receiver.receive(header, Bytes(PACKED[:20]), lambda: None)
     assert not (place / "profile.txt").exists()
     # Also in another process.
     assert Receiver(place, 1 << 20).parts() == [Part("profile.txt", digest(PACKED), 20)]
@@ -189,7 +189,7 @@ def test_a_host_cannot_choose_where_a_file_goes(place: Path, name: str, size: in
 )
 def test_a_header_that_is_cut_is_refused(place: Path, header: str) -> None:
     with pytest.raises(HostError, match="not asked for"):
-        Receiver(place, 1000).receive(header, Bytes(b""))
+        Receiver(place, 1000).receive(header, Bytes(b""), lambda: None)
 
 
 def test_other_files_are_no_parts(place: Path) -> None:
