@@ -7,8 +7,6 @@ stacks. See ``remote_prof.parse.bpftrace`` for the forms.
 from __future__ import annotations
 
 from enum import StrEnum
-from itertools import chain
-from typing import cast
 
 from remote_prof.parse.bpftrace_frames import Side, is_offset, parse_frame
 from remote_prof.profile.folder import Folder
@@ -48,6 +46,12 @@ class _Numbers(dict[bytes, int]):
         """Return the number of a line."""
         number = self.get(line)
         return self._add(line) if number is None else number
+
+    def __missing__(self, line: bytes) -> int:
+        # What is indented is a frame. For the rest, what stands around it has to tell.
+        if line.startswith((b" ", b"\t")):
+            return self._add(line)
+        raise KeyError(line)
 
     def _add(self, line: bytes) -> int:
         # Most new lines are known functions at new offsets.
@@ -107,7 +111,8 @@ class KeyReader:
         By far the most are of this kind, and this is faster. None where ``read`` has to look: the
         result is the same. The last of the ``lines`` is what follows the key.
         """
-        of_user, kernel = self._lone, []
+        of_user = self._lone
+        kernel: list[bytes] = []
         root = self._roots_of_one.get(first)
         user = lines[-2:0:-1]
         if root is None:
@@ -119,15 +124,11 @@ class KeyReader:
             user, kernel = lines[-2:cut:-1], lines[cut - 1 : 0 : -1]
         if len(user) >= self._max_depth:
             return None
-        known = tuple(map(of_user.get, user))
-        if kernel:
-            known += tuple(map(self._kernel.get, kernel))
-        if None not in known:
-            return root + cast("IndexStack", known) or None
-        # What is indented is a frame. For the rest, what stands around it has to tell.
-        if not all(line.startswith((b" ", b"\t")) for line in chain(user, kernel)):
+        try:
+            stack = root + tuple(map(of_user.__getitem__, user))
+            return stack + tuple(map(self._kernel.__getitem__, kernel)) or None
+        except KeyError:
             return None
-        return (*root, *map(of_user.read, user), *map(self._kernel.read, kernel))
 
     def _remember(self, key: bytes, root: IndexStack, stacks: int) -> None:
         first, newline, rest = key.partition(b"\n")

@@ -69,15 +69,13 @@ class Receiver:
                 found.append(Part(match["name"], match["checksum"], path.stat().st_size))
         return found
 
-    def receive(
-        self, text: str, channel: Channel, heard: Callable[[], None]
-    ) -> tuple[str, Path]:
-        """Read one artifact after its header; return its name and the file. ``heard`` is told of
-        each piece that arrives.
+    def receive(self, text: str, channel: Channel, heard: Callable[[], None]) -> tuple[str, Path]:
+        """Read one artifact after its header; return its name and the file.
 
         The header is ``name encoding size algorithm checksum offset``; size and checksum are of
-        the whole of what is sent, of which the bytes from the offset on follow. Raises HostError
-        when it is too large or none that a run has, LinkLostError when it has to be sent again.
+        the whole of what is sent, of which the bytes from the offset on follow. ``heard`` is
+        called for each piece that arrives. Raises HostError when it is too large or none that a
+        run has, LinkLostError when it has to be sent again.
         """
         header = self._read_header(text)
         part = self._directory / f".{header.name}.{header.checksum}.part"
