@@ -178,6 +178,7 @@ def make_jobs(
             engine="bpftrace",
             duration_s=values.duration_s,
             frequency_hz=values.frequency_hz,
+            event=values.event,
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,

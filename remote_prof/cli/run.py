@@ -28,6 +28,8 @@ $ remote-prof run --host prod-3 --container api
 
 $ remote-prof run -H prod-3 -C shop/web -d 30 -F 199 --stacks user
 
+$ remote-prof run -H prod-3 -C api --event offcpu
+
 $ remote-prof run -H prod-3 -C api --process worker
 
 $ remote-prof run -H prod-3 -C api --dry-run
@@ -69,6 +71,16 @@ def run(
     process: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The processes of this name.", rich_help_panel=_WHAT),
+    ] = None,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            "--event",
+            "-e",
+            metavar="EVENT",
+            help="What to measure: cpu, offcpu, wakeup, page-faults, malloc, syscalls, lock (cpu).",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     duration: Annotated[
         str | None,
@@ -158,6 +170,7 @@ def run(
             "image": image,
             "duration": duration,
             "frequency": frequency,
+            "event": event,
             "stacks": stacks,
             "scope": scope,
             "runner": runner,
@@ -168,7 +181,8 @@ def run(
         }
     )
     if resume is not None:
-        asked = (host, container, label, pid, container_pid, process, duration, frequency, stacks)
+        target = (host, container, label, pid, container_pid, process)
+        asked = (*target, event, duration, frequency, stacks)
         return _resume(
             resume,
             settings,
@@ -177,6 +191,11 @@ def run(
             as_json=as_json,
             open_graph=open_graph,
             verbose=verbose,
+        )
+    if frequency is not None and settings.values.event != "cpu":
+        raise UsageError(
+            f"every event of --event {settings.values.event} counts: it has no frequency",
+            hint="leave --frequency away",
         )
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")

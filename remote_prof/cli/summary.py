@@ -41,7 +41,9 @@ def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
     record = result.record
     if result.analysis is not None and result.analysis.quality.got:
         show_analysis(record, result.analysis)
-        console.line(f"quality: {quality_text(result.analysis.quality)}")
+        console.line(
+            f"quality: {quality_text(result.analysis.quality, result.analysis.profile.unit)}"
+        )
     if verbose:
         _show_details(record)
     if not record.artifacts:
@@ -62,7 +64,7 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
     view = f" ({analysis.view})" if str(analysis.view) else ""
     name = record.target.container if record.target else ""
     console.line(
-        f"{name} on {record.name}: {whole}{of} samples{view}, {profile.tool or 'profile'}",
+        f"{name} on {record.name}: {whole}{of} {profile.unit}{view}, {profile.tool or 'profile'}",
         style="bold",
     )
     functions = top_functions(profile)
@@ -91,11 +93,11 @@ def _show_details(record: HostRecord) -> None:
 
 def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
     """Print a run that is over."""
+    from remote_prof.run.report import asked_for, find_event
+
     request = manifest.request
     console.line(manifest.run_id, style="bold")
-    console.line(
-        f"  asked:    {request.target}, {request.duration_s:g} s at {request.frequency_hz} Hz"
-    )
+    console.line(f"  asked:    {request.target}, {asked_for(request)}")
     console.line(f"  times:    {manifest.started_at} to {manifest.finished_at}")
     for host in manifest.hosts:
         console.line(f"{host.name}: {host.status}" + (f", {host.error}" if host.error else ""))
@@ -106,7 +108,7 @@ def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
                 f"  sidecar:  {host.sidecar.image} by {host.sidecar.runner}, {host.sidecar.rung}"
             )
         if host.quality:
-            console.line(f"  quality:  {quality_text(host.quality)}")
+            console.line(f"  quality:  {quality_text(host.quality, find_event(request).unit)}")
         for artifact in host.artifacts:
             console.line(f"  file:     {directory.path / artifact.path}")
 

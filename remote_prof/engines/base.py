@@ -13,14 +13,29 @@ from remote_prof.records import Problem
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """What an engine can measure: its name, what it is called in a title, the unit of weights.
+
+    ``sampled``: each weight is one of so many samples a second of CPU time. Else every event
+    counts.
+    """
+
+    name: str
+    title: str
+    unit: str
+    sampled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """What is to be sampled. ``stacks`` is user, kernel or both."""
+    """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's."""
 
     duration_s: float
     frequency_hz: int
     stacks: str
     image: str
     privileged: bool = False
+    event: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,9 @@ class Sidecar:
 
     ``script`` is what ``sh -c`` runs in it; its standard output is the raw profile.
     ``environment`` is what a person may change when running it by hand. ``capabilities`` are all
-    that it gets, unless ``privileged``. Limits are None where the host's kernel has none.
+    that it gets, unless ``privileged``. ``mounts`` are directories of the host, and
+    where they are in the sidecar, for reading alone. Limits are None where the host's kernel has
+    none.
     ``filter_text`` says in words what is sampled, ``rung`` which rung of privileges was taken.
     """
 
@@ -46,12 +63,14 @@ class Sidecar:
     memory_limit_bytes: int | None = None
     cpu_limit: float | None = None
     pids_limit: int | None = None
+    mounts: tuple[tuple[str, str], ...] = ()
 
 
 class Engine(Protocol):
     """A profiler. Everything is pure: an engine never sees a connection."""
 
     name: str
+    events: Mapping[str, Event]
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None

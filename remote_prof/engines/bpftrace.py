@@ -1,4 +1,4 @@
-"""On-CPU sampling by bpftrace, in the kernel, of all processes of a container at once.
+"""Sampling and tracing by bpftrace, in the kernel, of all processes of a container at once.
 
 ``-p`` is never used: it samples the whole host before 0.24 and one thread after. A predicate
 selects instead, the best that the host can evaluate.
@@ -7,16 +7,17 @@ selects instead, the best that the host can evaluate.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remote_prof.engines.base import ProfileRequest, Sidecar
+from remote_prof.engines.base import Event, ProfileRequest, Sidecar
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
-from remote_prof.templates import Verbatim, render
+from remote_prof.templates import render
 
 # bpftrace itself needs 100 MB; 65536 stacks of 127 frames in the kernel's map come on top.
 _MEMORY_LIMIT_BYTES = 1 << 30
@@ -31,6 +32,7 @@ _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
 # As bpftrace and the kernel's verifier put it: EPERM and EACCES, and what libbpf makes of them.
 _DENIED = re.compile(r"not permitted|[Pp]ermission denied|EPERM|EACCES|CAP_[A-Z_]+|must be root")
+_TRACEFS = "/sys/kernel/tracing"
 _OWN_PID_MODES = ("", "private")  # as docker and podman tell of a pid namespace of its own
 
 
@@ -55,10 +57,28 @@ class Filter:
         return {"TARGET_FILTER": self.predicate, "TARGET_PID": str(self.pid or "")}
 
 
+EVENTS: Mapping[str, Event] = {
+    event.name: event
+    for event in (
+        Event("cpu", "on-CPU", "samples", sampled=True),
+        Event("offcpu", "off-CPU", "us"),
+        Event("wakeup", "wakeups", "us"),
+        Event("page-faults", "page faults", "faults"),
+        Event("malloc", "allocations", "bytes"),
+        Event("syscalls", "system calls", "calls"),
+        Event("lock", "waits for locks", "us"),
+    )
+}
+_TRACEPOINTS = frozenset({"offcpu", "wakeup", "syscalls", "lock"})
+# What stands between the name of a process and the stacks, see ``parse.bpftrace_extra``.
+_EXTRA = {"syscalls": "syscall", "wakeup": "waker"}
+
+
 class Bpftrace:
     """See the module."""
 
     name = "bpftrace"
+    events = EVENTS
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None
@@ -72,6 +92,24 @@ class Bpftrace:
                     "the kernel is locked down: it lets nobody read its memory by BPF",
                     "/sys/kernel/security/lockdown says [confidentiality]",
                     "use a language's own profiler; the lockdown ends only with a reboot",
+                )
+            )
+        if request.event in _TRACEPOINTS and not facts.tracefs:
+            found.append(
+                Problem(
+                    Severity.ERROR,
+                    f"the host shows no tracepoints, which --event {request.event} needs",
+                    "neither tracefs nor debugfs is in /proc/mounts",
+                    "mount it, as root of the host: mount -t tracefs nodev /sys/kernel/tracing",
+                )
+            )
+        if request.event == "malloc" and request.stacks == "kernel":
+            found.append(
+                Problem(
+                    Severity.ERROR,
+                    "no allocation of --event malloc is made in the kernel",
+                    "--stacks kernel was asked for",
+                    "leave --stacks away: the stacks of the user's side are taken",
                 )
             )
         if kernel_version(facts.kernel) < (4, 9):
@@ -119,6 +157,7 @@ class Bpftrace:
                 memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
                 cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
                 pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
+                mounts=((facts.tracefs, _TRACEFS),) if request.event in _TRACEPOINTS else (),
             )
             for rung, capabilities in rungs(request, facts)
         )
@@ -132,8 +171,8 @@ class Bpftrace:
         return parse_bpftrace(
             raw,
             keep_offsets=keep_offsets,
-            frequency_hz=request.frequency_hz,
-            stacks=Stacks(request.stacks),
+            frequency_hz=request.frequency_hz if EVENTS[request.event].sampled else None,
+            stacks=Stacks("user" if request.event == "malloc" else request.stacks),
         )
 
 
@@ -163,7 +202,8 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     """Return the ladder of privileges for a host, the narrowest first: names, and capabilities.
 
     Docker knows CAP_BPF and CAP_PERFMON, and lets seccomp pass what they allow, since 23.0; the
-    kernel since 5.8. CAP_SYSLOG is what shows the kernel's function names.
+    kernel since 5.8. It lets CAP_SYS_ADMIN alone trace functions of programs, as malloc needs it.
+    CAP_SYSLOG is what shows the kernel's function names.
     """
     if request.privileged:
         return [("privileged", ())]
@@ -173,9 +213,10 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
         engine.name != "podman"
         and engine.version_tuple >= _CAP_BPF_DOCKER
         and kernel_version(facts.kernel) >= _CAP_BPF_KERNEL
+        and request.event != "malloc"
     )
     names: tuple[str, ...] = ("SYS_PTRACE",)
-    if request.stacks != "user":
+    if _kernel_names(request):
         names += ("SYSLOG",)
     ladder = [("BPF", "PERFMON", *names)] if fine else []
     ladder.append(("SYS_ADMIN", *names))
@@ -191,25 +232,49 @@ def _one_process(target: Target) -> bool:
     return target.scope == "process" and len(target.processes) == 1
 
 
+def _kernel_names(request: ProfileRequest) -> bool:
+    return request.stacks != "user" and request.event != "malloc"
+
+
 def _script(request: ProfileRequest, target: Target) -> str:
     stacks = {"user": ("ustack",), "kernel": ("kstack",), "both": ("kstack", "ustack")}
-    program = render(
-        "bpftrace/oncpu.bt.j2",
-        frequency_hz=request.frequency_hz,
-        keys=Verbatim(", ".join(("pid", "comm", *stacks[request.stacks]))),
-        print_ns=round(_print_interval_s(request.duration_s) * 1e9),
-        duration_ns=round(request.duration_s * 1e9),
-    )
+    keys = stacks[request.stacks]
+    event = EVENTS[request.event]
+    values: dict[str, object] = {
+        "event": event.name,
+        "frequency_hz": request.frequency_hz,
+        "stacks": ", ".join(keys),
+        "waits": _waits(event.name, keys),
+        "print_ns": round(_print_interval_s(request.duration_s) * 1e9),
+        "duration_ns": round(request.duration_s * 1e9),
+    }
     return render(
         "bpftrace/sidecar.sh.j2",
-        program=Verbatim(program),
+        program=render("bpftrace/stacks.bt.j2", **values),
+        allocation=render("bpftrace/events/malloc.bt.j2", **values),
+        event=event.name,
+        unit=event.unit,
+        extra=_EXTRA.get(event.name, ""),
         map_keys=_MAP_KEYS,
         one_process=_one_process(target),
+        pids=[process.pid for process in target.processes],
         main_pid=target.main_pid,
-        kernel_names=request.stacks != "user",
+        kernel_names=_kernel_names(request),
         kill_after_s=_KILL_AFTER_S,
         timeout_s=round(request.duration_s) + _GRACE_S,
     )
+
+
+def _waits(event: str, keys: tuple[str, ...]) -> list[str]:
+    """Return the names of the maps that tell of a wait as long as it lasts."""
+    if event == "lock":
+        return ["since"]
+    if event == "wakeup":
+        return ["since", "pid", "comm"]
+    if event == "offcpu":
+        kept = {"kstack": "kernel", "ustack": "user"}
+        return ["since", "pid", "comm", *(kept[key] for key in keys)]
+    return []
 
 
 def _print_interval_s(duration_s: float) -> float:

@@ -69,6 +69,7 @@ class HostFacts:
     ``cgroup`` is v2, hybrid or v1; ``cgroup_root`` where its unified tree is mounted (empty on
     v1). ``work_parents`` maps directories that are writable to their free bytes, in the order
     in which they are taken. ``clock_s`` is the host's Unix time.
+    ``tracefs`` is where the kernel's tracepoints can be seen, empty where nowhere.
     ``engines_sought`` are the names or paths that an engine was looked for by.
     """
 
@@ -90,6 +91,7 @@ class HostFacts:
     compose: str = ""  # "v2 2.26.1", "v1", "standalone 2.30", or empty
     image: Image | None = None
     engines_sought: tuple[str, ...] = ()
+    tracefs: str = ""
 
     @property
     def work_parent(self) -> str | None:
@@ -136,6 +138,7 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
         sysctls=dict(_sysctls(sections.get("sysctl", []))),
         cgroup=cgroup,
         cgroup_root=root,
+        tracefs=_tracefs(sections.get("tracefs", [])),
         engines_sought=tuple(sections.get("sought", [])),
         work_parents=dict(_space(sections.get("space", []))),
         engine=_engine(sections),
@@ -200,6 +203,12 @@ def _lockdown(line: str) -> str:
     # "none [integrity] confidentiality": the brackets mark what is in force
     found = re.search(r"\[(\w+)\]", line)
     return found.group(1) if found else ""
+
+
+def _tracefs(lines: list[str]) -> str:
+    # It may be mounted at several places; this one is tracefs's own, since Linux 4.1.
+    plain = [line for line in lines if re.fullmatch(r"/[A-Za-z0-9/_.-]+", line)]
+    return min(plain, key=lambda path: path != "/sys/kernel/tracing", default="")
 
 
 def _engine(sections: Mapping[str, list[str]]) -> EngineFacts | None:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from remote_prof.errors import ParseError
+from remote_prof.parse.bpftrace_extra import name_extra
 from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.parse.bpftrace_maps import MAX_DEPTH, OWN_MAPS, Maps
 from remote_prof.profile.limits import MOST_LINES, within
@@ -48,6 +49,9 @@ _LONGEST_END = 25
 _ONE_LINE = re.compile(rb"\w*\[([^\n]*)\]: (\d{1,20})\n")
 _ATTACHED = re.compile(rb"^Attach(?:ing|ed) \d+ probe", re.MULTILINE)
 _TOOL = re.compile(rb"^# (bpftrace[^\n]*)$", re.MULTILINE)
+# Our own scripts say what the weights are, and what the keys hold before the stacks.
+_UNIT = re.compile(rb"^# unit: ([a-z]{1,20})$", re.MULTILINE)
+_EXTRA = re.compile(rb"^# extra: ([a-z]{1,20}(?: \w{1,20})?)$", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
 _RECOGNISED = re.compile(
     rb"^@\w*(?:\[(?:[^\n]*, ?)?\n|\[[^\n]*\]: |: ?\d*\n)"
@@ -69,6 +73,8 @@ class Scan:
     started: bool = False
     ended: bool = False
     tool: str = ""
+    unit: str = "samples"
+    extra: str = ""
 
     def complain(self, noise: bytes) -> None:
         """Note the warnings and errors among what is no entry."""
@@ -88,7 +94,6 @@ def parse_bpftrace(
     keep_offsets: bool = False,
     frequency_hz: int | None = None,
     stacks: Stacks = Stacks.BOTH,
-    unit: str = "samples",
     max_depth: int = MAX_DEPTH,
 ) -> Profile:
     """Parse what bpftrace printed. Stacks come out root first: process, user, kernel.
@@ -110,7 +115,7 @@ def parse_bpftrace(
     scan = _scan(raw, maps)
     if not scan.recognised:
         raise _unrecognised(raw)
-    profile = replace(fold_scan(scan), unit=unit, frequency_hz=frequency_hz)
+    profile = replace(fold_scan(scan), frequency_hz=frequency_hz)
     if not profile.weights:
         _refuse_garbage(raw)
     return profile
@@ -123,10 +128,11 @@ def fold_scan(scan: Scan) -> Profile:
     profile = scan.maps.folder.profile(
         max_depth=scan.maps.max_depth,
         tool=scan.tool,
+        unit=scan.unit,
         notes=(*scan.notes, *scan.unread.notes),
     )
     lost = max(scan.samples - profile.total, 0) if scan.samples else scan.lost
-    return replace(profile, lost=lost)
+    return name_extra(replace(profile, lost=lost), scan.extra)
 
 
 def _scan(raw: bytes, maps: Maps) -> Scan:
@@ -190,6 +196,10 @@ def _scan_head(scan: Scan, head: bytes) -> None:
     tool = _TOOL.search(head)
     if tool:
         scan.tool = tool[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()
+    if unit := _UNIT.search(head):
+        scan.unit = unit[1].decode()
+    if extra := _EXTRA.search(head):
+        scan.extra = extra[1].decode()
     scan.complain(head)
 
 

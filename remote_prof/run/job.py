@@ -35,6 +35,7 @@ from remote_prof.run.report import (
     analyse,
     build_report,
     find_engine,
+    find_event,
     profile_request,
     write_formats,
 )
@@ -271,7 +272,7 @@ class _Run:
                 raise tell.sidecar_failed(name, seen, last_error)
             assert self._record.target is not None
             raise tell.no_samples(
-                name, self._record.target, seen, self._cpu_time_s(), seen.sampled_s
+                name, self._record.target, seen, self._cpu_time_s(), find_event(request)
             )
         self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints
@@ -295,7 +296,9 @@ class _Run:
     def _last_error(self) -> str:
         lines = [line.strip() for line in self._errors().splitlines() if line.strip()]
         told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
-        return told[-1][:300] if told else ""
+        # What follows an error is where in the program it is.
+        errors = [line for line in told if "ERROR" in line]
+        return (errors or told or [""])[-1][:300]
 
     def _cpu_time_s(self) -> float | None:
         return cpu_time_s(

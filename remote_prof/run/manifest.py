@@ -61,6 +61,7 @@ class RequestRecord:
     privileged: bool
     runner: str
     formats: tuple[str, ...]
+    event: str = "cpu"
     offsets: bool = False
     view: View = field(default_factory=View)
 

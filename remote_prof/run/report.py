@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remote_prof.engines import ENGINES, Engine, ProfileRequest
+from remote_prof.engines import ENGINES, Engine, Event, ProfileRequest
 from remote_prof.errors import UsageError
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
@@ -55,8 +55,10 @@ def analyse(
     view shows nothing of it.
     """
     profile = engine.parse(raw, request, keep_offsets=keep_offsets)
-    # Stacks of the kernel alone still count every sample; only the filter makes a difference.
-    expected = None if cpu_time_s is None else round(cpu_time_s * request.frequency_hz)
+    expected = None
+    if cpu_time_s is not None and engine.events[request.event].sampled:
+        # Stacks of the kernel alone still count every sample; only the filter makes a difference.
+        expected = round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
     target = host.target if host else None
     shown = apply_view(
@@ -76,12 +78,15 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
         stacks=record.stacks,
         image=record.image,
         privileged=record.privileged,
+        event=record.event,
     )
 
 
 def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Report:
     """Return what a renderer draws, with the facts of the run and its problems."""
     request, quality = manifest.request, analysis.quality
+    event = find_event(request)
+    unit = analysis.profile.unit
     target = host.target
     name = target.container if target else request.target
     facts = {
@@ -94,23 +99,40 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         "tool": analysis.profile.tool,
         "command": _command(manifest.command),
         "began": manifest.started_at,
-        "sampled": f"{request.duration_s:g} s at {request.frequency_hz} Hz, "
-        f"{request.stacks} stacks",
+        "event": "" if event.sampled else request.event,
+        "sampled": f"{asked_for(request)}, {request.stacks} stacks",
         "shown": str(analysis.view),
-        "samples": f"{quality.got}"
+        unit: f"{quality.got}"
         + (f" of {quality.expected} expected" if quality.expected is not None else ""),
     }
     return Report(
         profile=analysis.profile,
         quality=quality,
         title=f"{name} on {host.name}",
-        subtitle=f"on-CPU, {facts['samples']} samples, {facts['sampled']}"
+        subtitle=f"{event.title}, {facts[unit]} {unit}, {facts['sampled']}"
         + (f", {analysis.view}" if facts["shown"] else ""),
         modules=analysis.view.modules,
         facts={key: value for key, value in facts.items() if value},
         # A run notes the hints too, among the rest.
         problems=tuple(dict.fromkeys((*analysis.hints, *host.problems))),
     )
+
+
+def find_event(request: RequestRecord) -> Event:
+    """Return what a run measured. Raises UsageError where there is no such engine, or event."""
+    events = find_engine(request.engine).events
+    if request.event not in events:
+        raise UsageError(
+            f"{request.engine} has no event {request.event}", hint=f"it has: {', '.join(events)}"
+        )
+    return events[request.event]
+
+
+def asked_for(request: RequestRecord) -> str:
+    """Say how long was sampled, and how often or what."""
+    event = find_event(request)
+    rate = f" at {request.frequency_hz} Hz" if event.sampled else f" of {event.title}"
+    return f"{request.duration_s:g} s{rate}"
 
 
 def _command(argv: Sequence[str]) -> str:

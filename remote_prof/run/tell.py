@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from remote_prof.engines import Event
 from remote_prof.errors import (
     InterruptedRunError,
     NoSamplesError,
@@ -167,9 +168,10 @@ def gone(host: str, plan: LaunchPlan) -> RemoteProfError:
 
 
 def no_samples(
-    host: str, target: TargetRecord, seen: Observed, cpu_time_s: float | None, sampled_s: float
+    host: str, target: TargetRecord, seen: Observed, cpu_time_s: float | None, event: Event
 ) -> NoSamplesError:
     """Return the error for a sampling that caught nothing."""
+    sampled_s = seen.sampled_s
     if seen.target_gone:
         return NoSamplesError(
             f"{target.container} on {host} ended before it was sampled",
@@ -179,6 +181,12 @@ def no_samples(
     used = "its CPU use is not known"
     if cpu_time_s is not None:
         used = f"it used {cpu_time_s:.2f} s of CPU time in {sampled_s:.1f} s"
+    if not event.sampled:
+        return NoSamplesError(
+            f"{target.container} on {host}: nothing to count ({event.title}) in {sampled_s:.1f} s",
+            evidence=used + ("; a wait counts when it ends" if event.unit == "us" else ""),
+            hint="profile it while it has work to do, or for longer (--duration 60)",
+        )
     return NoSamplesError(
         f"{target.container} on {host} was not on a CPU when it was sampled",
         evidence=used,

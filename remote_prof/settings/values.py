@@ -20,6 +20,7 @@ EXPECTED = {
     "image": "the name of an image, such as 'site/bpftrace:1.0'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
+    "event": "'cpu', 'offcpu', 'wakeup', 'page-faults', 'malloc', 'syscalls' or 'lock'",
     "stacks": "'user', 'kernel' or 'both'",
     "scope": "'container' or 'process'",
     "runner": "'auto', 'compose' or 'engine'",

@@ -343,6 +343,8 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
         (["-H", "prod-3", "-C", "api", "-F", "0"], "frequency"),
         (["-H", "prod-3", "-C", "api", "-F", "x"], "valid integer"),
         (["-H", "prod-3", "-C", "api", "--stacks", "all"], "all"),
+        (["-H", "prod-3", "-C", "api", "--event", "lok"], "event should be 'cpu', 'offcpu'"),
+        (["-H", "prod-3", "-C", "api", "--event", "lock", "-F", "9"], "it has no frequency"),
         (["-H", "prod-3", "-C", "api", "--format", "png"], "no format 'png'"),
         (["-H", "prod-3", "-C", "api", "-c", "telnet"], "no connection 'telnet'"),
         (["-H", "prod-3", "--label", "a"], "--label 'a' is not KEY=VALUE"),

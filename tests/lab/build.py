@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
@@ -91,11 +92,15 @@ _NOT_IN_A_SIDECAR = (
 )
 
 CSRC = Path(__file__).parent / "csrc"
+_FRAMES = ("-O0", "-g", "-fno-omit-frame-pointer")
 PROGRAMS = {
-    "svc": ("-O0", "-g", "-fno-omit-frame-pointer", "-static"),
-    "svc-nofp": ("-O2", "-fomit-frame-pointer", "-static", "-s"),
+    "svc": ("gcc", *_FRAMES, "-static", "svc.c"),
+    "svc-nofp": ("gcc", "-O2", "-fomit-frame-pointer", "-static", "-s", "svc.c"),
+    "waits": ("gcc", *_FRAMES, "-static", "-pthread", "waits.c"),
+    "waits-glibc": ("gcc", *_FRAMES, "-pthread", "waits.c"),
+    "waits-musl": ("musl-gcc", *_FRAMES, "waits.c"),
 }
-"""Builds of csrc/svc.c in the target image."""
+"""Programs in the target image: compiler, options, and the source in csrc."""
 
 
 @dataclass(frozen=True)
@@ -187,10 +192,10 @@ def sidecar_image(generation: str) -> Path:
 
 
 def target_image() -> Path:
-    """Give the tar of the targets' file system: a shell and the programs of csrc."""
+    """Give the tar of the targets' file system: a shell, the programs of csrc, their libraries."""
     busybox = Path(run(["sh", "-c", "command -v busybox"]).strip())
-    source = (CSRC / "svc.c").read_text()
-    inputs = [_VERSION, source, PROGRAMS, machine.architecture(), busybox.stat().st_size]
+    sources = [path.read_text() for path in sorted(CSRC.glob("*.c"))]
+    inputs = [_VERSION, sources, PROGRAMS, machine.architecture(), busybox.stat().st_size]
 
     def make(root: Path) -> None:
         for name in ("bin", "tmp", "proc", "sys", "dev", "etc", "opt/app"):
@@ -202,8 +207,15 @@ def target_image() -> Path:
         for applet in run([str(busybox), "--list"]).split():
             if applet != "busybox":
                 (root / "bin" / applet).symlink_to("busybox")
-        for name, flags in PROGRAMS.items():
-            run(["gcc", *flags, "-o", str(root / "opt/app" / name), str(CSRC / "svc.c")])
+        for name, (compiler, *flags, source) in PROGRAMS.items():
+            program = root / "opt/app" / name
+            run([compiler, *flags, "-o", str(program), str(CSRC / source)])
+        libraries = run(["ldd", str(root / "opt/app/waits-glibc")])
+        found = [Path(path) for path in re.findall(r"(/\S+) \(0x", libraries)]
+        for library in (*found, *Path("/lib").glob("ld-musl-*.so.1")):
+            place = root / library.relative_to("/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, place)
 
     return cached("target.tar", inputs, _packed(make))
 

@@ -24,6 +24,7 @@ PACKAGES: Mapping[str, str] = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "gcc": "gcc",
+    "musl-gcc": "musl-tools",
     "busybox": "busybox-static",
     "nsenter": "util-linux",
     "unshare": "util-linux",

@@ -23,6 +23,9 @@ Samples taken in the kernel count with the user stack that led there: those of `
 Of samples taken in user code alone the callers of hot_leaf have 0.2, 0.6 and 0.2.
 """
 
+WAITS = ("waits", "waits-glibc", "waits-musl")
+"""The processes of ``waits``: linked statically, with glibc, with musl."""
+
 API_WORKERS = 2
 DEEP_FRAMES = 300
 BURN_S = 4
@@ -42,11 +45,13 @@ def targets(api_load: float) -> tuple[Target, ...]:
     """Give the targets of a host on which ``api`` is to use ``api_load`` of a core."""
     per_worker = max(1, round(1000 * api_load / API_WORKERS))
     workers = f"/opt/app/svc serve {per_worker} & " * API_WORKERS
+    waits = " ".join(f"/opt/app/{name} &" for name in WAITS)
     small = str(max(10, round(1000 * api_load / 5)))
     return (
         Target("api", ("sh", "-c", f"{workers}wait"), options=()),
         Target("deep", ("/opt/app/svc", "deep", str(DEEP_FRAMES), small)),
         Target("nofp", ("/opt/app/svc-nofp", "serve", small)),
+        Target("waits", ("sh", "-c", f"{waits} wait")),
         Target("idle", ("sleep", "1000000")),
         Target("exiting", ("/opt/app/svc", "burn", str(BURN_S)), start=False),
         Target("stopped", ("true",), start=False),

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -164,5 +164,5 @@ def recorded(name: str) -> Profile:
         return parse_pprof((RECORDINGS / "pprof" / f"{name}.pb.gz").read_bytes())
     raw = (RECORDINGS / f"{name}.txt").read_bytes()
     if name.endswith("-offcpu"):
-        return parse_bpftrace(raw, unit="us")
+        return replace(parse_bpftrace(raw), unit="us")
     return parse_bpftrace(raw, frequency_hz=99)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,7 @@ from remote_prof.records import Severity
 
 DATA = Path(__file__).parent / "data"
 STATE = parse_facts((DATA / "facts" / "docker-26-hybrid.txt").read_bytes())
-FACTS = STATE.facts
+FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing")
 API = resolve(TargetSpec("api"), STATE)
 REQUEST = ProfileRequest(10.0, 99, "both", "img")
 
@@ -205,15 +207,64 @@ def test_the_sidecar_fits_odd_hosts() -> None:
     assert sidecar.unlimited_locked_memory  # before 5.11 maps count as locked memory
 
 
-@pytest.mark.parametrize("stacks", ["user", "kernel", "both"])
-def test_the_script_is_as_expected(stacks: str, bless: bool) -> None:
-    sidecar = Bpftrace().plan(replace(REQUEST, stacks=stacks), FACTS, API)[0]
-    expected = DATA / "sidecar" / f"{stacks}.sh"
+@pytest.mark.parametrize(
+    ("event", "stacks"),
+    [("cpu", "user"), ("cpu", "kernel"), *((event, "both") for event in Bpftrace.events)],
+)
+def test_the_script_is_as_expected(event: str, stacks: str, bless: bool) -> None:
+    sidecar = Bpftrace().plan(replace(REQUEST, event=event, stacks=stacks), FACTS, API)[0]
+    expected = DATA / "sidecar" / f"{event}-{stacks}.sh"
     if bless:
         expected.parent.mkdir(exist_ok=True)
         expected.write_text(sidecar.script)
     assert expected.exists(), f"{expected} is missing: look at it, then pytest --bless"
     assert sidecar.script == expected.read_text()
+
+
+TRACED = {"offcpu", "wakeup", "syscalls", "lock"}
+
+
+@pytest.mark.parametrize("event", Bpftrace.events)
+def test_tracepoints_are_mounted_where_they_are_needed(event: str) -> None:
+    facts = replace(FACTS, tracefs="/sys/kernel/debug/tracing")
+    request = replace(REQUEST, event=event)
+    mounts = {sidecar.mounts for sidecar in Bpftrace().plan(request, facts, API)}
+    needed = ("/sys/kernel/debug/tracing", "/sys/kernel/tracing")
+    assert mounts == {(needed,) if event in TRACED else ()}
+    assert Bpftrace().problems(request, facts, API) == []
+    problems = Bpftrace().problems(request, replace(FACTS, tracefs=""), API)
+    assert [problem.severity for problem in problems] == [Severity.ERROR] * (event in TRACED)
+    for problem in problems:
+        assert f"--event {event}" in problem.what
+        assert "mount -t tracefs" in problem.fix
+
+
+def test_functions_of_programs_want_wider_rights() -> None:
+    ladder = rungs(replace(REQUEST, event="malloc"), on())
+    assert ladder == [("SYS_ADMIN+SYS_PTRACE", ("SYS_ADMIN", "SYS_PTRACE"))]
+
+
+def test_allocations_have_no_stacks_of_the_kernel() -> None:
+    (found,) = Bpftrace().problems(replace(REQUEST, event="malloc", stacks="kernel"), FACTS, API)
+    assert (found.severity, found.evidence) == (Severity.ERROR, "--stacks kernel was asked for")
+
+
+@pytest.mark.parametrize(
+    ("stacks", "kept", "key"),
+    [
+        ("user", ["user"], "@user[args->next_pid]"),
+        ("kernel", ["kernel"], "@kernel[args->next_pid]"),
+        ("both", ["kernel", "user"], "@kernel[args->next_pid], @user[args->next_pid]"),
+    ],
+)
+def test_only_the_stacks_that_are_asked_for_are_kept(
+    stacks: str, kept: list[str], key: str
+) -> None:
+    script = Bpftrace().plan(replace(REQUEST, event="offcpu", stacks=stacks), FACTS, API)[0].script
+    assert f"@comm[args->next_pid], {key}] = sum(" in script
+    for name in ("kernel", "user"):
+        assert (f"@{name}[" in script) == (name in kept)
+        assert (f"clear(@{name})" in script) == (name in kept)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +298,15 @@ exit 3
 """
 
 
-def run_sidecar(directory: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_sidecar(
+    directory: Path,
+    request: ProfileRequest = REQUEST,
+    found: Target = API,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
     """Run the script as the sidecar would, with a bpftrace that shows what it was given."""
     return subprocess.run(
-        ["sh", "-c", Bpftrace().plan(REQUEST, FACTS, API)[0].script],
+        ["sh", "-c", Bpftrace().plan(request, FACTS, found)[0].script],
         env={"PATH": f"{directory}:/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
@@ -300,3 +356,83 @@ def test_engines_have_names_of_their_own() -> None:
     names = [engine.name for engine in ENGINES]
     assert len(set(names)) == len(names)
     assert "bpftrace" in names
+
+
+LISTS = """#!/bin/sh
+case $1 in
+  --version) echo "bpftrace v0.23.2"; exit ;;
+  --help) echo "    --no-warnings           disable all warning messages"; exit ;;
+  -l) case $2 in *'*alloc') for name in malloc calloc realloc reallocarray; do
+        echo "${2%:*}:$name"; done ;; esac; exit ;;
+esac
+echo "given: $*"
+cat
+"""
+
+
+def with_process(pid: int) -> Target:
+    return replace(API, processes=(replace(API.processes[0], pid=pid),))
+
+
+def test_allocators_are_found_in_what_a_process_has_mapped(tmp_path: Path) -> None:
+    fake(tmp_path, LISTS)
+    request = replace(REQUEST, event="malloc")
+    me = os.getpid()
+    done = run_sidecar(tmp_path, request, with_process(me), TARGET_FILTER="cgroup == 7")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "# unit: bytes" in lines
+    (probes,) = [line for line in lines if ":malloc /cgroup == 7/ {" in line]
+    paths = re.findall(r"uprobe:([^:]+):malloc", probes)
+    libc = next(
+        line.split()[-1]
+        for line in Path("/proc/self/maps").read_text().splitlines()
+        if re.search(r"r-xp.*/libc[.-]", line)
+    )
+    program = Path("/proc/self/exe").readlink()
+    # What is static in the program, and what it has from a library.
+    assert set(paths) == {f"/proc/{me}/root{program}", f"/proc/{me}/root{libc}"}
+    body = "".join(lines)
+    assert "= sum(arg0 * arg1); }" in body
+    assert "= sum(arg1); }" in body
+    assert "sum(arg2)" not in body  # there is no posix_memalign there
+    assert "reallocarray" not in body
+
+
+def test_a_path_that_is_no_plain_one_is_not_put_into_a_program(tmp_path: Path) -> None:
+    """The target chooses the names of its files, and bpftrace's programs run with rights."""
+    fake(tmp_path, LISTS)
+    odd = tmp_path / 'x:malloc { system("id") } uprobe'
+    shutil.copy("/bin/sleep", odd)
+    with subprocess.Popen([odd, "60"]) as target:
+        try:
+            done = run_sidecar(tmp_path, replace(REQUEST, event="malloc"), with_process(target.pid))
+        finally:
+            target.kill()
+    assert "system" not in done.stdout
+    assert f"uprobe:/proc/{target.pid}/root" in done.stdout  # its C library
+
+
+def test_a_target_without_an_allocator_is_told(tmp_path: Path) -> None:
+    fake(tmp_path, '#!/bin/sh\n[ "$1" != --version ] || echo bpftrace v0.23.2\n')
+    request = replace(REQUEST, event="malloc")
+    done = run_sidecar(tmp_path, request, with_process(os.getpid()), TARGET_FILTER="cgroup == 7")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: no allocator with symbols was found in the target: /proc")
+
+
+def test_an_idle_cpu_has_no_user_s_side_and_that_is_not_said(tmp_path: Path) -> None:
+    fake(tmp_path, LISTS)
+    done = run_sidecar(tmp_path, replace(REQUEST, event="wakeup"), TARGET_FILTER="cgroup == 7")
+    assert "given: --no-warnings -" in done.stdout
+    assert "# extra: waker" in done.stdout.splitlines()
+    # A bpftrace that has no such option is not given it.
+    fake(tmp_path, LISTS.replace("--no-warnings ", ""))
+    done = run_sidecar(tmp_path, replace(REQUEST, event="wakeup"), TARGET_FILTER="cgroup == 7")
+    assert "given: -" in done.stdout.splitlines()
+
+
+def test_system_calls_are_told_with_the_machine_that_numbers_them(tmp_path: Path) -> None:
+    fake(tmp_path, LISTS)
+    done = run_sidecar(tmp_path, replace(REQUEST, event="syscalls"), TARGET_FILTER="cgroup == 7")
+    assert f"# extra: syscall {os.uname().machine}" in done.stdout.splitlines()

@@ -26,11 +26,11 @@ def parse(name: str) -> HostState:
 
 
 def replaced(name: str, **sections: str) -> HostState:
-    """A recording with some sections replaced."""
+    """A recording with some sections replaced, or added."""
     parts = recorded(name).decode().split("@@")
     for section, text in sections.items():
-        at = next(n for n, part in enumerate(parts) if part.startswith(section + "\n"))
-        parts[at] = f"{section}\n{text}\n"
+        at = [n for n, part in enumerate(parts) if part.startswith(section + "\n")]
+        parts[at[0] if at else 1 : at[0] + 1 if at else 1] = [f"{section}\n{text}\n"]
     return parse_facts("@@".join(parts).encode())
 
 
@@ -184,6 +184,20 @@ def test_podman_tells_the_same_in_other_words(rootless: bool, options: tuple[str
         cpu_limit=True,
         pids_limit=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("mounted", "found"),
+    [
+        ("", ""),
+        ("/sys/kernel/tracing", "/sys/kernel/tracing"),
+        ("/sys/kernel/debug/tracing", "/sys/kernel/debug/tracing"),
+        ("/sys/kernel/debug/tracing\n/sys/kernel/tracing", "/sys/kernel/tracing"),
+        ("/mnt/a\\040b\n/mnt,ro", ""),
+    ],
+)
+def test_tracepoints_are_seen_where_their_file_system_is_mounted(mounted: str, found: str) -> None:
+    assert replaced("docker-26-hybrid", tracefs=mounted).facts.tracefs == found
 
 
 @pytest.mark.parametrize(

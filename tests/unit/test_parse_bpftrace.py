@@ -73,6 +73,81 @@ def test_our_own_output() -> None:
     )
 
 
+WOKEN = """\
+# bpftrace v0.23.2
+# unit: us
+# extra: waker
+@@ sampling
+@stacks_a[7, svc, swapper/0, 0,\x20
+        try_to_wake_up+1
+        hrtimer_wakeup+2
+,\x20
+]: 30
+@stacks_a[7, svc, a, b, 19,\x20
+        try_to_wake_up+1
+,\x20
+        unlock+2
+        main+3
+]: 12
+"""
+
+
+def test_who_woke_a_process_stands_below_it() -> None:
+    profile = parse_bpftrace(WOKEN.encode())
+    svc = Frame("svc", FrameKind.PROCESS, pid=7)
+    wake = Frame("try_to_wake_up", FrameKind.KERNEL)
+    assert profile.unit == "us"
+    assert profile.stacks == {
+        (
+            svc,
+            Frame("woken by swapper/0", FrameKind.PROCESS),
+            Frame("hrtimer_wakeup", FrameKind.KERNEL),
+            wake,
+        ): 30,
+        (svc, Frame("woken by a, b", FrameKind.PROCESS), *user("main", "unlock"), wake): 12,
+    }
+
+
+def called(machine: str, number: str) -> Profile:
+    text = f"# extra: syscall {machine}\n@@ sampling\n"
+    for offset, weight in ((4, 3), (8, 2)):
+        text += f"@stacks_a[7, svc, {number}, \n\n, \n        ask+{offset}\n]: {weight}\n"
+    return parse_bpftrace(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("machine", "number", "name"),
+    [
+        ("x86_64", "110", "sys_getppid"),
+        ("aarch64", "173", "sys_getppid"),
+        ("armv7l", "64", "sys_getppid"),
+        ("x86_64", "999999", "sys_999999"),
+        ("pdp11", "110", "sys_110"),
+    ],
+)
+def test_system_calls_are_the_leaves_by_their_names(machine: str, number: str, name: str) -> None:
+    svc = Frame("svc", FrameKind.PROCESS, pid=7)
+    leaf = Frame(name, FrameKind.KERNEL)
+    assert called(machine, number).stacks == {(svc, *user("ask"), leaf): 5}
+
+
+@pytest.mark.parametrize(
+    ("header", "unit"),
+    [
+        ("# unit: bytes", "bytes"),
+        ("# unit: Bytes", "samples"),
+        ("# unit: a b", "samples"),
+        ("# extra: syscall", "samples"),
+        ("# extra: waker now", "samples"),
+        ("# extra: nonesuch", "samples"),
+    ],
+)
+def test_odd_headers_change_nothing(header: str, unit: str) -> None:
+    profile = parse_bpftrace(header.encode() + b"\n" + OURS)
+    plain = parse_bpftrace(OURS)
+    assert (profile.unit, profile.stacks) == (unit, plain.stacks)
+
+
 def test_the_same_from_a_terminal() -> None:
     assert parse_bpftrace(OURS.replace(b"\n", b"\r\n")) == parse_bpftrace(OURS)
 

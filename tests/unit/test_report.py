@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from remote_prof.run.manifest import (
 )
 from remote_prof.run.report import (
     analyse,
+    asked_for,
     build_report,
     find_engine,
+    find_event,
     profile_request,
     remake,
 )
@@ -71,6 +74,21 @@ def test_cpu_time_tells_how_many_samples_to_expect(
 
 def test_the_manifest_says_what_the_engine_was_asked() -> None:
     assert profile_request(RECORD) == REQUEST
+
+
+def test_every_event_of_another_kind_counts() -> None:
+    request = replace(REQUEST, event="offcpu")
+    raw = RAW.replace(b"@@ sampling", b"# unit: us\n@@ sampling", 1)
+    analysis = analyse(ENGINE, raw, request, cpu_time_s=0.5)
+    assert (analysis.quality.got, analysis.quality.expected) == (40, None)
+    assert (analysis.profile.unit, analysis.profile.frequency_hz) == ("us", None)
+    record = replace(RECORD, event="offcpu")
+    assert profile_request(record) == request
+    assert asked_for(record) == "10 s of off-CPU"
+    assert asked_for(RECORD) == "10 s at 99 Hz"
+    with pytest.raises(UsageError, match="bpftrace has no event gil") as raised:
+        find_event(replace(record, event="gil"))
+    assert "wakeup" in raised.value.hint
 
 
 def test_formats_are_checked_and_taken_once() -> None:

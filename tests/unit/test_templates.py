@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,9 @@ def scripts() -> dict[str, str]:
         found["stop"] = plan.stop_command().script
         parts = [Part("profile.txt", "1a" * 32, 7), Part("sidecar.err", "1a", 0)]
         found["follow on"] = plan.follow_command(3, parts).script
-        found["sidecar"] = plan.sidecar.script
+        for event in Bpftrace.events:
+            asked = replace(request, event=event)
+            found[f"sidecar {event}"] = Bpftrace().plan(asked, host.facts, target)[0].script
     for remove in (False, True):
         command = clean_command("/a b/docker", "/a b", run_id=None, remove=remove, become=False)
         found[f"clean {remove}"] = command.script

@@ -13,9 +13,14 @@ fi
 version=$(bpftrace --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
 echo "# $version"
 echo "# filter: $TARGET_FILTER"
+echo "# unit: calls"
+echo "# extra: syscall $(uname -m)"
 # What the rights allow is seen before anything is sampled; what they do not is said.
 [ -e "/proc/${TARGET_PID:-19361}/root/." ] ||
   echo "WARNING: the files of the target cannot be read, so its functions have no names"
+if command -v grep >/dev/null && ! grep -q -i '^0*[1-9a-f][0-9a-f]* t' /proc/kallsyms; then
+  echo "WARNING: the kernel hides where its functions are, so they have no names"
+fi
 case $version in
   *" v0.1"[0-9].*)
     BPFTRACE_MAP_KEYS_MAX=65536; export BPFTRACE_MAP_KEYS_MAX
@@ -26,12 +31,12 @@ esac
 # Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
 timeout -s INT -k 20 70 bpftrace - <<PROGRAM &
 BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
-// Every CPU, 99 times a second: what runs there counts if the filter takes it.
-profile:hz:99 /$TARGET_FILTER/ {
+// Every system call of the target, by its number.
+tracepoint:raw_syscalls:sys_enter /$TARGET_FILTER/ {
   if (nsecs - @begin < 10000000000) {
     @samples = count();
-    if (@odd) { @stacks_b[pid, comm, ustack] = count(); }
-    else { @stacks_a[pid, comm, ustack] = count(); }
+    if (@odd) { @stacks_b[pid, comm, args->id, kstack, ustack] = count(); }
+    else { @stacks_a[pid, comm, args->id, kstack, ustack] = count(); }
   }
 }
 // Names are looked up when a map is printed, so that is done while the target still lives.
@@ -56,7 +61,9 @@ interval:ms:50 {
 }
 // At its end bpftrace prints all maps by itself, after all that was queued. (Printing here could
 // overtake that: each CPU has a queue of its own.)
-END { clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b); }
+END {
+  clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b);
+}
 PROGRAM
 child=$!
 trap 'kill -INT $child' INT

@@ -13,6 +13,7 @@ fi
 version=$(bpftrace --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
 echo "# $version"
 echo "# filter: $TARGET_FILTER"
+echo "# unit: faults"
 # What the rights allow is seen before anything is sampled; what they do not is said.
 [ -e "/proc/${TARGET_PID:-19361}/root/." ] ||
   echo "WARNING: the files of the target cannot be read, so its functions have no names"
@@ -29,12 +30,12 @@ esac
 # Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
 timeout -s INT -k 20 70 bpftrace - <<PROGRAM &
 BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
-// Every CPU, 99 times a second: what runs there counts if the filter takes it.
-profile:hz:99 /$TARGET_FILTER/ {
+// Every page fault of the target.
+software:page-faults:1 /$TARGET_FILTER/ {
   if (nsecs - @begin < 10000000000) {
     @samples = count();
-    if (@odd) { @stacks_b[pid, comm, kstack] = count(); }
-    else { @stacks_a[pid, comm, kstack] = count(); }
+    if (@odd) { @stacks_b[pid, comm, kstack, ustack] = count(); }
+    else { @stacks_a[pid, comm, kstack, ustack] = count(); }
   }
 }
 // Names are looked up when a map is printed, so that is done while the target still lives.
@@ -59,7 +60,9 @@ interval:ms:50 {
 }
 // At its end bpftrace prints all maps by itself, after all that was queued. (Printing here could
 // overtake that: each CPU has a queue of its own.)
-END { clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b); }
+END {
+  clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b);
+}
 PROGRAM
 child=$!
 trap 'kill -INT $child' INT

@@ -1,0 +1,71 @@
+# Runs inside the sidecar; its standard output is profile.txt.
+# What is sampled: TARGET_FILTER, or, if a TARGET_PID (of the host) is given, the container of
+# that process, which is known by its pid namespace.
+if [ -n "${TARGET_PID:-}" ]; then
+  namespace=$(stat -Lc %i "/proc/$TARGET_PID/ns/pid") || exit 1
+  # The sidecar shares the host's pid namespace: a target in that one is told by its pid alone.
+  if [ -r /sys/kernel/btf/vmlinux ] && [ "$namespace" != "$(stat -Lc %i /proc/self/ns/pid)" ]; then
+    TARGET_FILTER="((struct task_struct *)curtask)->nsproxy->pid_ns_for_children->ns.inum == $namespace"
+  else
+    TARGET_FILTER="pid == $TARGET_PID"
+  fi
+fi
+version=$(bpftrace --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
+echo "# $version"
+echo "# filter: $TARGET_FILTER"
+# What the rights allow is seen before anything is sampled; what they do not is said.
+[ -e "/proc/${TARGET_PID:-19361}/root/." ] ||
+  echo "WARNING: the files of the target cannot be read, so its functions have no names"
+if command -v grep >/dev/null && ! grep -q -i '^0*[1-9a-f][0-9a-f]* t' /proc/kallsyms; then
+  echo "WARNING: the kernel hides where its functions are, so they have no names"
+fi
+case $version in
+  *" v0.1"[0-9].*)
+    BPFTRACE_MAP_KEYS_MAX=65536; export BPFTRACE_MAP_KEYS_MAX
+    # This old cache knows programs, not processes: it is right for one process alone.
+    BPFTRACE_CACHE_USER_SYMBOLS=0; export BPFTRACE_CACHE_USER_SYMBOLS ;;
+  *) BPFTRACE_MAX_MAP_KEYS=65536; export BPFTRACE_MAX_MAP_KEYS ;;
+esac
+# Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
+timeout -s INT -k 20 70 bpftrace - <<PROGRAM &
+BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
+// Every CPU, 99 times a second: what runs there counts if the filter takes it.
+profile:hz:99 /$TARGET_FILTER/ {
+  if (nsecs - @begin < 10000000000) {
+    @samples = count();
+    if (@odd) { @stacks_b[pid, comm, kstack, ustack] = count(); }
+    else { @stacks_a[pid, comm, kstack, ustack] = count(); }
+  }
+}
+// Names are looked up when a map is printed, so that is done while the target still lives.
+// Printing can take long. So two maps take turns, and none gets samples before it was printed and
+// cleared: what is queued here is done in order, "busy" comes last. The kernel drops a tick now
+// and then, so nothing hangs on a single one.
+interval:ms:50 {
+  if (nsecs - @begin >= 10000000000) { exit(); }
+  if (nsecs - @begin >= @next) {
+    if (@odd) {
+      if (@busy_a[0] == 0) {
+        @odd = 0; @busy_b[0] = 1; print(@stacks_b); clear(@stacks_b); clear(@busy_b);
+        @next = nsecs - @begin + 2000000000;
+      }
+    } else {
+      if (@busy_b[0] == 0) {
+        @odd = 1; @busy_a[0] = 1; print(@stacks_a); clear(@stacks_a); clear(@busy_a);
+        @next = nsecs - @begin + 2000000000;
+      }
+    }
+  }
+}
+// At its end bpftrace prints all maps by itself, after all that was queued. (Printing here could
+// overtake that: each CPU has a queue of its own.)
+END {
+  clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b);
+}
+PROGRAM
+child=$!
+trap 'kill -INT $child' INT
+trap 'kill -TERM $child' TERM
+while wait $child; code=$?; kill -0 $child 2>/dev/null; do :; done
+echo "@@ end $code"
+exit $code
