@@ -76,9 +76,10 @@ soak: $(READY)  ## Slow faults, then RUNS=300 runs in a row: nothing grows, noth
 bless: $(READY)  ## Write the golden files anew; look at the difference before you commit it
 	$(BIN)/pytest -q tests/golden tests/docs/test_faults.py --bless
 
-bench: $(READY)  ## Measure against peers: drawing, the HTML report, a run against the procedure by hand
+bench: $(READY)  ## Measure against peers: drawing, the HTML report, a run against the procedure by hand, what its target pays
 	$(BIN)/python -m benchmarks.render $(if $(FLAMEGRAPH),--flamegraph $(FLAMEGRAPH)) $(if $(INFERNO),--inferno $(INFERNO))
 	$(SUDO) $(BIN)/python -m benchmarks.overhead
+	$(SUDO) $(BIN)/python -m benchmarks.target_overhead
 	$(BIN)/python -m benchmarks.html
 
 build: $(READY)  ## Build the wheel and the sdist

@@ -1,6 +1,9 @@
 /* A program in the lab's target containers that waits, faults, allocates and calls the kernel.
  *
- *   waits
+ *   waits              in rounds, for ever
+ *   waits count KIND   one kind as often as it can, for ever: compute, switch, fault, malloc or
+ *                      syscall; ten times a second it prints the time and its own CPU time, both
+ *                      in nanoseconds, and how often it has done it
  *
  * In each round two functions do the same thing, the first three times as much as the second: so
  * whatever is counted or timed, the shares are 3/4 and 1/4 of what both do.
@@ -17,6 +20,8 @@
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -181,8 +186,109 @@ NOINLINE void handle_round(void)
     sink++;
 }
 
-int main(void)
+#define MANY 1000
+
+static sem_t ping, pong;
+
+static long now_ns(clockid_t clock)
 {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+/* The other side of a switch: one CPU for both, so that each wait is a switch. */
+static void *answer(void *unused)
+{
+    for (;;) {
+        sem_wait(&ping);
+        sem_post(&pong);
+    }
+    return unused;
+}
+
+static void prepare_switches(void)
+{
+    pthread_t other;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof one, &one);
+    sem_init(&ping, 0, 0);
+    sem_init(&pong, 0, 0);
+    if (pthread_create(&other, NULL, answer, NULL))
+        exit(1);
+}
+
+NOINLINE void count_compute(void)
+{
+    for (int i = 0; i < MANY * 10; i++)
+        sink += (unsigned long)(i * i);
+}
+
+NOINLINE void count_switch(void)
+{
+    for (int i = 0; i < MANY / 2; i++) {
+        sem_post(&ping);
+        sem_wait(&pong);
+    }
+}
+
+NOINLINE void count_fault(void)
+{
+    char *pages = mmap(NULL, MANY * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        exit(1);
+    madvise(pages, MANY * PAGE, MADV_NOHUGEPAGE);
+    for (int i = 0; i < MANY; i++)
+        touch(pages + i * PAGE);
+    munmap(pages, MANY * PAGE);
+}
+
+NOINLINE void count_malloc(void)
+{
+    for (int i = 0; i < MANY; i++)
+        free(get_block());
+}
+
+NOINLINE void count_syscall(void)
+{
+    for (int i = 0; i < MANY; i++)
+        ask();
+}
+
+static int count(const char *kind)
+{
+    static const struct {
+        const char *name;
+        void (*work)(void);
+    } kinds[] = {
+        {"compute", count_compute}, {"switch", count_switch},   {"fault", count_fault},
+        {"malloc", count_malloc},   {"syscall", count_syscall},
+    };
+    void (*work)(void) = NULL;
+    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].name, kind))
+            work = kinds[i].work;
+    if (!work)
+        return 2;
+    if (work == count_switch)
+        prepare_switches();
+    setlinebuf(stdout);
+    for (long done = 0, told = 0;; done += MANY) {
+        long now = now_ns(CLOCK_MONOTONIC);
+        if (now - told >= 100000000L) {
+            printf("%ld %ld %ld\n", now, now_ns(CLOCK_PROCESS_CPUTIME_ID), done);
+            told = now;
+        }
+        work();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && !strcmp(argv[1], "count"))
+        return count(argv[2]);
     for (;;)
         handle_round();
 }

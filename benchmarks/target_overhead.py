@@ -1,0 +1,183 @@
+"""What a profiled program pays: its pace with and without each event, and with bpftrace by hand.
+
+A container of the lab does one kind of thing as often as it can: computes, switches between two
+threads on one CPU, faults pages, allocates, or calls the kernel. For each event, in turns: alone,
+profiled by ``remote-prof run``, and by bpftrace with the usual program of one line. Printed are the
+pace as a ratio of that alone, with its spread over the rounds, and what one event costs more. For
+the events that count, that is the worst case: a program that does nothing else. Then how long it
+takes from the start of a run to the first sample.
+
+    python -m benchmarks.target_overhead [--rounds 5] [--seconds 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab import Lab, LabHost
+from tests.lab.control import down, up
+from tests.lab.model import SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
+from tests.lab.tool import SAMPLING, Running, Tool
+
+CONTAINER = "bench"
+KINDS = {
+    "cpu": "compute",
+    "offcpu": "switch",
+    "wakeup": "switch",
+    "lock": "switch",
+    "page-faults": "fault",
+    "malloc": "malloc",
+    "syscalls": "syscall",
+}
+_WAIT = "{ @since[tid] = nsecs; }"
+_WAITED = "@[comm, kstack, ustack] = sum(nsecs - @since[tid]); delete(@since[tid]);"
+BY_HAND = {
+    "cpu": "profile:hz:99 /FILTER/ { @[comm, kstack, ustack] = count(); }",
+    "offcpu": "tracepoint:sched:sched_switch { if (FILTER) { @since[args->prev_pid] = nsecs; }"
+    " if (@since[args->next_pid]) { @[args->next_comm, kstack, ustack] ="
+    " sum(nsecs - @since[args->next_pid]); delete(@since[args->next_pid]); } }",
+    "wakeup": "tracepoint:sched:sched_switch /FILTER/ { @since[args->prev_pid] = nsecs; }"
+    " tracepoint:sched:sched_waking /@since[args->pid]/ { @[args->comm, comm, kstack, ustack] ="
+    " sum(nsecs - @since[args->pid]); delete(@since[args->pid]); }",
+    "lock": "tracepoint:syscalls:sys_enter_futex /FILTER/ "
+    + _WAIT
+    + " tracepoint:syscalls:sys_exit_futex /@since[tid]/ { "
+    + _WAITED
+    + " }",
+    "page-faults": "software:page-faults:1 /FILTER/ { @[comm, kstack, ustack] = count(); }",
+    "malloc": "uprobe:/proc/PID/root/opt/app/waits:malloc /FILTER/ { @[ustack] = sum(arg0); }",
+    "syscalls": "tracepoint:raw_syscalls:sys_enter /FILTER/"
+    " { @[comm, args->id, kstack, ustack] = count(); }",
+}
+WANTED_CPU = 0.01  # of the pace, at 99 Hz
+
+
+@contextmanager
+def working(host: LabHost, kind: str) -> Iterator[int]:
+    """Have the container do one kind of thing; give its pid on the host."""
+    command = ("/opt/app/waits", "count", kind)
+    host.docker("run", "-d", "--name", CONTAINER, "--network", "none", TARGET_IMAGE, *command)
+    try:
+        time.sleep(0.5)
+        yield int(host.docker("inspect", "-f", "{{.State.Pid}}", CONTAINER))
+    finally:
+        host.docker("rm", "-f", CONTAINER)
+
+
+def pace(host: LabHost, seconds: float) -> float:
+    """Return how often a second it is done, over so long."""
+
+    def told() -> tuple[int, int]:
+        at_ns, _, done = host.docker("logs", "--tail", "1", CONTAINER).split()
+        return int(at_ns), int(done)
+
+    begun_ns, before = told()
+    time.sleep(seconds)
+    ended_ns, after = told()
+    return 1e9 * (after - before) / (ended_ns - begun_ns)
+
+
+def profiled(tool: Tool, host: LabHost, event: str, seconds: float) -> tuple[float, float]:
+    """Return the pace during a run, and the seconds from its start to its first sample."""
+    begun = time.monotonic()
+    argv = ("run", "-H", host.name, "-C", CONTAINER, "--event", event, "--format", "folded")
+    running: Running = tool.start(*argv, "-d", seconds + 3)
+    running.wait_for(SAMPLING)
+    started_s = time.monotonic() - begun
+    time.sleep(0.5)
+    found = pace(host, seconds)
+    done = running.end()
+    if done.code:
+        raise SystemExit(done.err)
+    return found, started_s
+
+
+def by_hand(host: LabHost, pid: int, event: str, seconds: float) -> float:
+    """Return the pace while bpftrace runs in a container that was started by hand."""
+    unified = next(
+        line[3:]
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        if line.startswith("0::")
+    )
+    roots = (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup"))
+    root = next(root for root in roots if (root / "cgroup.controllers").exists())
+    group = (root / unified.lstrip("/")).stat().st_ino
+    program = BY_HAND[event].replace("FILTER", f"cgroup == {group}").replace("PID", str(pid))
+    program += f" interval:s:{round(seconds + 3)} {{ exit(); }}"
+    rights = [w for c in ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG") for w in ("--cap-add", c)]
+    argv = ["docker", "run", "--rm", "--network", "none", "--pid", "host", "--cap-drop", "ALL"]
+    argv += [*rights, "-v", "/sys/kernel/tracing:/sys/kernel/tracing:ro"]
+    argv += ["-e", "BPFTRACE_MAX_MAP_KEYS=65536", "--entrypoint", "bpftrace"]
+    argv += [SIDECAR_IMAGE, "-e", program]
+    with subprocess.Popen(
+        [*enter(host.anchor.pid), *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()  # it is attached
+        time.sleep(1.0)
+        found = pace(host, seconds)
+        running.stdout.read()
+    if running.returncode:
+        raise SystemExit(f"bpftrace by hand: exit code {running.returncode}")
+    return found
+
+
+def measure(lab: Lab, event: str, seconds: float, rounds: int) -> None:
+    """Print what an event costs."""
+    host = next(iter(lab.hosts.values()))
+    ratios: dict[str, list[float]] = {"remote-prof": [], "by hand": []}
+    more_ns: dict[str, list[float]] = {"remote-prof": [], "by hand": []}
+    starts: list[float] = []
+    with tempfile.TemporaryDirectory() as place, working(host, KINDS[event]) as pid:
+        tool = Tool(lab, Path(place))
+        for _ in range(rounds):
+            before = pace(host, seconds)
+            ours, started_s = profiled(tool, host, event, seconds)
+            between = pace(host, seconds)
+            theirs = by_hand(host, pid, event, seconds)
+            after = pace(host, seconds)
+            starts.append(started_s)
+            alone = {"remote-prof": (before + between) / 2, "by hand": (between + after) / 2}
+            for name, found in (("remote-prof", ours), ("by hand", theirs)):
+                ratios[name].append(found / alone[name])
+                more_ns[name].append(1e9 / found - 1e9 / alone[name])
+    for name, values in ratios.items():
+        lost = 1 - statistics.median(values)
+        goal = f"  wanted {WANTED_CPU:.0%}" if (event, name) == ("cpu", "remote-prof") else ""
+        print(
+            f"  {event:12} {name:12} pace {statistics.median(values):6.3f}"
+            f"  (min {min(values):.3f}, max {max(values):.3f})  lost {lost:6.1%}"
+            f"  {statistics.median(more_ns[name]):8.0f} ns each{goal}"
+        )
+    print(f"  {event:12} first sample {statistics.median(starts):.2f} s after the start")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--events", nargs="*", default=list(KINDS))
+    given = parser.parse_args()
+    directory = Path(tempfile.mkdtemp(prefix="remote-prof-bench-"))
+    try:
+        lab = up(directory, [HostSpec.parse("prod-3")], api_load=0.02)
+        print("the pace of a program that does one thing as often as it can, alone = 1:")
+        for event in given.events:
+            measure(lab, event, given.seconds, given.rounds)
+    finally:
+        down(directory)
+
+
+if __name__ == "__main__":
+    main()
