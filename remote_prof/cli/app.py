@@ -15,6 +15,7 @@ from remote_prof.cli import (
     convert,
     diff,
     doctor,
+    engines,
     fetch,
     hosts,
     ps,
@@ -85,6 +86,7 @@ app.command("fetch", epilog=fetch.EXAMPLES)(fetch.fetch)
 app.command("clean", epilog=clean.EXAMPLES)(clean.clean)
 app.command("ps", epilog=ps.EXAMPLES)(ps.ps)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.command("engines", epilog=engines.EXAMPLES)(engines.engines)
 app.command("hosts", epilog=hosts.EXAMPLES)(hosts.hosts)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("convert", epilog=convert.EXAMPLES)(convert.convert)

@@ -43,6 +43,7 @@ def doctor(
     container: options.Container = None,
     label: options.Labels = None,
     inventory: options.Inventory = None,
+    engine: options.Engine = None,
     image: options.Image = None,
     probe: Annotated[
         bool,
@@ -66,7 +67,9 @@ def doctor(
         target_spec,
     )
 
-    settings = resolve_settings(flags.settings() | {"inventory": inventory, "image": image})
+    settings = resolve_settings(
+        flags.settings() | {"inventory": inventory, "engine": engine, "image": image}
+    )
     asked = container is not None or bool(label)
     if probe and not asked:
         raise UsageError("--probe needs something to sample", hint="name a container: -C NAME")

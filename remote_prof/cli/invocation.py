@@ -162,6 +162,7 @@ def make_jobs(
     from remote_prof.run.directory import new_run_id
     from remote_prof.run.manifest import RequestRecord
     from remote_prof.run.prepare import HostJob
+    from remote_prof.run.report import find_event
 
     run_id, values = new_run_id(), settings.values
     shown = shown or ViewFlags()
@@ -175,10 +176,11 @@ def make_jobs(
             hosts=tuple(h.name for h in hosts),
             target=str(spec) if spec else "",
             scope=spec.scope if spec else values.scope,
-            engine="bpftrace",
+            engine=values.engine,
             duration_s=values.duration_s,
             frequency_hz=values.frequency_hz,
-            event=values.event,
+            event=find_event(values.engine, values.event).name,
+            native=values.native,
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,

@@ -57,6 +57,15 @@ Container = Annotated[
         autocompletion=complete_container,
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="bpftrace|pyspy",
+        help="The profiler; remote-prof engines lists what each is for (bpftrace).",
+        rich_help_panel="What to sample",
+    ),
+]
 Labels = Annotated[
     list[str] | None,
     typer.Option(

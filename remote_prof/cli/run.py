@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host
     from remote_prof.run.invocation import Outcome
-    from remote_prof.settings import ResolvedSettings
+    from remote_prof.settings import ResolvedSettings, Settings
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -29,6 +29,8 @@ $ remote-prof run --host prod-3 --container api
 $ remote-prof run -H prod-3 -C shop/web -d 30 -F 199 --stacks user
 
 $ remote-prof run -H prod-3 -C api --event offcpu
+
+$ remote-prof run -H prod-3 -C api --engine pyspy
 
 $ remote-prof run -H prod-3 -C api --process worker
 
@@ -72,16 +74,23 @@ def run(
         str | None,
         typer.Option(metavar="NAME", help="The processes of this name.", rich_help_panel=_WHAT),
     ] = None,
+    engine: options.Engine = None,
     event: Annotated[
         str | None,
         typer.Option(
             "--event",
             "-e",
             metavar="EVENT",
-            help="What to measure: cpu, offcpu, wakeup, page-faults, malloc, syscalls, lock (cpu).",
+            help="What to measure: cpu, offcpu, malloc, wall, ...; see remote-prof engines (cpu).",
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    native: Annotated[
+        bool,
+        typer.Option(
+            "--native", help="Native code between Python's functions, too.", rich_help_panel=_WHAT
+        ),
+    ] = False,
     duration: Annotated[
         str | None,
         typer.Option(
@@ -170,7 +179,9 @@ def run(
             "image": image,
             "duration": duration,
             "frequency": frequency,
+            "engine": engine,
             "event": event,
+            "native": native or None,
             "stacks": stacks,
             "scope": scope,
             "runner": runner,
@@ -182,7 +193,7 @@ def run(
     )
     if resume is not None:
         target = (host, container, label, pid, container_pid, process)
-        asked = (*target, event, duration, frequency, stacks)
+        asked = (*target, engine, event, duration, frequency, stacks, native or None)
         return _resume(
             resume,
             settings,
@@ -192,11 +203,7 @@ def run(
             open_graph=open_graph,
             verbose=verbose,
         )
-    if frequency is not None and settings.values.event != "cpu":
-        raise UsageError(
-            f"every event of --event {settings.values.event} counts: it has no frequency",
-            hint="leave --frequency away",
-        )
+    _check(settings.values, frequency=frequency, stacks=stacks, native=native or None)
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
     spec = target_spec(
@@ -219,6 +226,23 @@ def run(
         open_graph=open_graph,
         verbose=verbose,
     )
+
+
+def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
+    """Refuse what was asked for and would change nothing. Raises UsageError."""
+    from remote_prof.run.report import find_engine, find_event
+
+    event = find_event(values.engine, values.event)
+    if frequency is not None and not event.sampled:
+        raise UsageError(
+            f"every event of --event {event.name} counts: it has no frequency",
+            hint="leave --frequency away",
+        )
+    for option in asked.keys() - find_engine(values.engine).options:
+        if asked[option] is not None:
+            raise UsageError(
+                f"--engine {values.engine} has no --{option}", hint=f"leave --{option} away"
+            )
 
 
 def _run(

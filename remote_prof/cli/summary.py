@@ -93,11 +93,13 @@ def _show_details(record: HostRecord) -> None:
 
 def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
     """Print a run that is over."""
-    from remote_prof.run.report import asked_for, find_event
+    from remote_prof.run.report import find_engine, find_event, profile_request
 
     request = manifest.request
     console.line(manifest.run_id, style="bold")
-    console.line(f"  asked:    {request.target}, {asked_for(request)}")
+    asked = find_engine(request.engine).describe(profile_request(request))
+    unit = find_event(request.engine, request.event).unit
+    console.line(f"  asked:    {request.target}, {request.engine}, {asked}")
     console.line(f"  times:    {manifest.started_at} to {manifest.finished_at}")
     for host in manifest.hosts:
         console.line(f"{host.name}: {host.status}" + (f", {host.error}" if host.error else ""))
@@ -108,7 +110,7 @@ def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
                 f"  sidecar:  {host.sidecar.image} by {host.sidecar.runner}, {host.sidecar.rung}"
             )
         if host.quality:
-            console.line(f"  quality:  {quality_text(host.quality, find_event(request).unit)}")
+            console.line(f"  quality:  {quality_text(host.quality, unit)}")
         for artifact in host.artifacts:
             console.line(f"  file:     {directory.path / artifact.path}")
 

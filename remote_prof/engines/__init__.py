@@ -2,7 +2,8 @@
 
 from remote_prof.engines.base import Engine, Event, ProfileRequest, Sidecar
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.pyspy import PySpy
 
 __all__ = ["ENGINES", "Engine", "Event", "ProfileRequest", "Sidecar"]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(),)
+ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy())

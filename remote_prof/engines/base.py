@@ -16,19 +16,23 @@ from remote_prof.records import Problem
 class Event:
     """What an engine can measure: its name, what it is called in a title, the unit of weights.
 
-    ``sampled``: each weight is one of so many samples a second of CPU time. Else every event
-    counts.
+    ``sampled``: what counts is looked at so many times a second; else every event counts.
+    ``of_cpu_time``: it is on each CPU, so that the CPU time tells how many samples to expect.
     """
 
     name: str
     title: str
     unit: str
     sampled: bool = False
+    of_cpu_time: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
-    """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's."""
+    """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's.
+
+    ``native``: frames of native code between those of an interpreter.
+    """
 
     duration_s: float
     frequency_hz: int
@@ -36,12 +40,14 @@ class ProfileRequest:
     image: str
     privileged: bool = False
     event: str = "cpu"
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
     """The one container that an engine adds to a host.
 
+    ``pid_namespace`` is the host's, or that of a container (``container:ID``).
     ``script`` is what ``sh -c`` runs in it; its standard output is the raw profile.
     ``environment`` is what a person may change when running it by hand. ``capabilities`` are all
     that it gets, unless ``privileged``. ``mounts`` are directories of the host, and
@@ -64,13 +70,23 @@ class Sidecar:
     cpu_limit: float | None = None
     pids_limit: int | None = None
     mounts: tuple[tuple[str, str], ...] = ()
+    pid_namespace: str = "host"
 
 
 class Engine(Protocol):
-    """A profiler. Everything is pure: an engine never sees a connection."""
+    """A profiler. Everything is pure: an engine never sees a connection.
+
+    ``purpose`` says in one line what it is for. The first of the ``events`` is the usual one.
+    ``options`` are the fields of a request that not all engines heed, and this one does.
+    """
 
     name: str
+    purpose: str
     events: Mapping[str, Event]
+    options: frozenset[str]
+
+    def describe(self, request: ProfileRequest) -> str:
+        """Say in words what is asked for: how long, how often, of what."""
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
+from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.bpftrace import parse_bpftrace
@@ -19,14 +20,7 @@ from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
 
-# bpftrace itself needs 100 MB; 65536 stacks of 127 frames in the kernel's map come on top.
-_MEMORY_LIMIT_BYTES = 1 << 30
-_CPU_LIMIT = 1.0
-_PIDS_LIMIT = 64
 _MAP_KEYS = 65536
-# Old versions look names up slowly (13 ms a stack): the bound leaves time for that.
-_GRACE_S = 60
-_KILL_AFTER_S = 20
 _CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
@@ -60,7 +54,7 @@ class Filter:
 EVENTS: Mapping[str, Event] = {
     event.name: event
     for event in (
-        Event("cpu", "on-CPU", "samples", sampled=True),
+        Event("cpu", "on-CPU", "samples", sampled=True, of_cpu_time=True),
         Event("offcpu", "off-CPU", "us"),
         Event("wakeup", "wakeups", "us"),
         Event("page-faults", "page faults", "faults"),
@@ -78,7 +72,15 @@ class Bpftrace:
     """See the module."""
 
     name = "bpftrace"
+    purpose = "any program: CPU time, waits, allocations, system calls, sampled in the kernel"
     events = EVENTS
+    options = frozenset({"stacks"})
+
+    def describe(self, request: ProfileRequest) -> str:
+        """Say how long, how often, and which stacks."""
+        event = EVENTS[request.event]
+        rate = f"at {request.frequency_hz} Hz" if event.sampled else f"of {event.title}"
+        return f"{request.duration_s:g} s {rate}, {request.stacks} stacks"
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None
@@ -137,28 +139,14 @@ class Bpftrace:
     ) -> tuple[Sidecar, ...]:
         """Return the sidecars for a host and a target, the narrowest rights first."""
         chosen = choose_filter(facts, target)
-        engine = facts.engine
-        assert engine is not None
-        options = ["no-new-privileges"]
-        if facts.selinux_enforcing:
-            options.append("label=disable")
+        sidecar = replace(
+            bounded(request, facts, script=_script(request, target), filter_text=str(chosen)),
+            environment=chosen.environment(),
+            unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
+            mounts=((facts.tracefs, _TRACEFS),) if request.event in _TRACEPOINTS else (),
+        )
         return tuple(
-            Sidecar(
-                image=request.image,
-                script=_script(request, target),
-                filter_text=str(chosen),
-                rung=rung,
-                environment=chosen.environment(),
-                capabilities=capabilities,
-                privileged=request.privileged,
-                security_options=tuple(options),
-                host_user_namespace="name=userns" in engine.security_options,
-                unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
-                memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
-                cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
-                pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
-                mounts=((facts.tracefs, _TRACEFS),) if request.event in _TRACEPOINTS else (),
-            )
+            replace(sidecar, rung=rung, capabilities=capabilities)
             for rung, capabilities in rungs(request, facts)
         )
 
@@ -260,8 +248,8 @@ def _script(request: ProfileRequest, target: Target) -> str:
         pids=[process.pid for process in target.processes],
         main_pid=target.main_pid,
         kernel_names=_kernel_names(request),
-        kill_after_s=_KILL_AFTER_S,
-        timeout_s=round(request.duration_s) + _GRACE_S,
+        kill_after_s=KILL_AFTER_S,
+        timeout_s=round(request.duration_s) + GRACE_S,
     )
 
 

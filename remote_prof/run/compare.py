@@ -18,7 +18,7 @@ from remote_prof.profile.view import View, apply_view, under
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest
-from remote_prof.run.report import find_event, load_analysis
+from remote_prof.run.report import load_analysis
 
 _MOST_NAMES = 20
 
@@ -125,7 +125,7 @@ def _of_run(
         samples=count_samples(profile),
         duration_s=request.duration_s,
         scope=f"{request.scope}, {request.stacks} stacks"
-        + ("" if find_event(request).sampled else f", {request.event}"),
+        + ("" if request.event == "cpu" else f", {request.event}"),
         problems=(*missing, *hints(whole, quality)),
     )
 

@@ -272,7 +272,11 @@ class _Run:
                 raise tell.sidecar_failed(name, seen, last_error)
             assert self._record.target is not None
             raise tell.no_samples(
-                name, self._record.target, seen, self._cpu_time_s(), find_event(request)
+                name,
+                self._record.target,
+                seen,
+                self._cpu_time_s(),
+                find_event(request.engine, request.event),
             )
         self._problems += tell.sidecar_problems(seen, last_error)
         self._problems += self._analysis.hints

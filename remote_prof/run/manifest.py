@@ -62,6 +62,7 @@ class RequestRecord:
     runner: str
     formats: tuple[str, ...]
     event: str = "cpu"
+    native: bool = False
     offsets: bool = False
     view: View = field(default_factory=View)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from remote_prof.engines import ENGINES
 from remote_prof.errors import PreflightError, TargetError
 from remote_prof.host.checks import check_clock, check_host, check_target
 from remote_prof.host.facts import HostState
@@ -108,6 +109,30 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
         for sidecar in engine.plan(request, facts, target)
     )
     return Prepared(state, target, plans, tuple(problems))
+
+
+def examine_engines(job: HostJob) -> list[Prepared]:
+    """Prepare with each engine in turn, for what it measures usually, over one connection.
+
+    Raises UnreachableError, HostError, LinkLostError.
+    """
+    connection = connect(job.host, job.ssh)
+    try:
+        connection.open()
+        return [
+            prepare(
+                replace(
+                    job,
+                    request=replace(
+                        job.request, engine=engine.name, event=next(iter(engine.events))
+                    ),
+                ),
+                connection,
+            )
+            for engine in ENGINES
+        ]
+    finally:
+        connection.close()
 
 
 def refusal(prepared: Prepared) -> PreflightError:

@@ -56,7 +56,7 @@ def analyse(
     """
     profile = engine.parse(raw, request, keep_offsets=keep_offsets)
     expected = None
-    if cpu_time_s is not None and engine.events[request.event].sampled:
+    if cpu_time_s is not None and engine.events[request.event].of_cpu_time:
         # Stacks of the kernel alone still count every sample; only the filter makes a difference.
         expected = round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
@@ -79,13 +79,15 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
         image=record.image,
         privileged=record.privileged,
         event=record.event,
+        native=record.native,
     )
 
 
 def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Report:
     """Return what a renderer draws, with the facts of the run and its problems."""
     request, quality = manifest.request, analysis.quality
-    event = find_event(request)
+    engine = find_engine(request.engine)
+    event = find_event(request.engine, request.event)
     unit = analysis.profile.unit
     target = host.target
     name = target.container if target else request.target
@@ -99,8 +101,8 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         "tool": analysis.profile.tool,
         "command": _command(manifest.command),
         "began": manifest.started_at,
-        "event": "" if event.sampled else request.event,
-        "sampled": f"{asked_for(request)}, {request.stacks} stacks",
+        "profiler": f"{request.engine}, --event {request.event}",
+        "sampled": engine.describe(profile_request(request)),
         "shown": str(analysis.view),
         unit: f"{quality.got}"
         + (f" of {quality.expected} expected" if quality.expected is not None else ""),
@@ -118,21 +120,15 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
     )
 
 
-def find_event(request: RequestRecord) -> Event:
-    """Return what a run measured. Raises UsageError where there is no such engine, or event."""
-    events = find_engine(request.engine).events
-    if request.event not in events:
-        raise UsageError(
-            f"{request.engine} has no event {request.event}", hint=f"it has: {', '.join(events)}"
-        )
-    return events[request.event]
+def find_event(engine: str, name: str) -> Event:
+    """Return what an engine can measure. Raises UsageError where there is no such engine, or event.
 
-
-def asked_for(request: RequestRecord) -> str:
-    """Say how long was sampled, and how often or what."""
-    event = find_event(request)
-    rate = f" at {request.frequency_hz} Hz" if event.sampled else f" of {event.title}"
-    return f"{request.duration_s:g} s{rate}"
+    The usual one of the engine has no name.
+    """
+    events = find_engine(engine).events
+    if name not in ("", *events):
+        raise UsageError(f"{engine} has no event {name!r}", hint=f"it has: {', '.join(events)}")
+    return events[name] if name else next(iter(events.values()))
 
 
 def _command(argv: Sequence[str]) -> str:

@@ -31,7 +31,9 @@ class Settings:
     image: str = "quay.io/iovisor/bpftrace:v0.23.2"
     duration_s: float = 10.0
     frequency_hz: int = 99
-    event: Literal["cpu", "offcpu", "wakeup", "page-faults", "malloc", "syscalls", "lock"] = "cpu"
+    engine: Literal["bpftrace", "pyspy"] = "bpftrace"
+    event: str = ""  # the engine's usual one
+    native: bool = False
     stacks: Literal["user", "kernel", "both"] = "both"
     scope: Literal["container", "process"] = "container"
     runner: Literal["auto", "compose", "engine"] = "auto"

@@ -20,7 +20,9 @@ EXPECTED = {
     "image": "the name of an image, such as 'site/bpftrace:1.0'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
-    "event": "'cpu', 'offcpu', 'wakeup', 'page-faults', 'malloc', 'syscalls' or 'lock'",
+    "engine": "'bpftrace' or 'pyspy'",
+    "event": "the name of an event, such as 'cpu' or 'offcpu'",
+    "native": "'true' or 'false'",
     "stacks": "'user', 'kernel' or 'both'",
     "scope": "'container' or 'process'",
     "runner": "'auto', 'compose' or 'engine'",
@@ -59,6 +61,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
     narrower: dict[str, Any] = {
         "inventory": Annotated[str, BeforeValidator(_location)],
         "image": Annotated[str, AfterValidator(_word)],
+        "event": Annotated[str, AfterValidator(_word)],
         "user": Annotated[str, AfterValidator(_word)],
         "duration": Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)],
         "connect_timeout": Annotated[

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +27,8 @@ HOST_PACKAGES = {
 }
 LOGIN_PACKAGES = ("openssh-server", "iptables", "procps", "sudo", "opendoas", "tcsh", "fish")
 SIDECAR_PACKAGES = ("bpftrace",)
+PY_SPY = "py-spy==0.4.3"
+PYTHON_SUITE, PYTHON_PACKAGES = "trixie", ("python3-minimal",)
 
 USERS = {
     "ops": ("/bin/bash", "docker"),
@@ -66,7 +70,7 @@ path-exclude=/usr/share/man/*
 """
 _NO_SERVICES = "#!/bin/sh\nexit 101\n"
 
-_NOT_IN_A_SIDECAR = (
+_NOT_IN_AN_IMAGE = (
     "usr/share/doc",
     "usr/share/info",
     "usr/share/locale",
@@ -92,6 +96,7 @@ _NOT_IN_A_SIDECAR = (
 )
 
 CSRC = Path(__file__).parent / "csrc"
+APP = Path(__file__).parent / "pysrc" / "app.py"
 _FRAMES = ("-O0", "-g", "-fno-omit-frame-pointer")
 PROGRAMS = {
     "svc": ("gcc", *_FRAMES, "-static", "svc.c"),
@@ -105,11 +110,12 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Built:
-    """Paths in the build cache: roots by suite, sidecar tars by generation, the target tar."""
+    """Paths in the build cache: roots by suite, sidecar tars by generation, tars of targets."""
 
     roots: dict[str, Path]
     sidecars: dict[str, Path]
     target: Path
+    python: Path
 
 
 def build(specs: Iterable[HostSpec]) -> Built:
@@ -117,17 +123,20 @@ def build(specs: Iterable[HostSpec]) -> Built:
     suites = sorted({spec.suite for spec in specs})
     build_dir().mkdir(parents=True, exist_ok=True)
     say(f"build cache: {build_dir()}; mirror: {machine.mirror()}")
+    wanted = {*suites, *BPFTRACE.values(), PYTHON_SUITE}
     with ThreadPoolExecutor(max_workers=2) as pool:
-        bases = {suite: pool.submit(base, suite) for suite in sorted({*suites, *BPFTRACE.values()})}
+        bases = {suite: pool.submit(base, suite) for suite in sorted(wanted)}
         target = pool.submit(target_image)
         for future in bases.values():
             future.result()
         roots = {suite: pool.submit(host_root, suite) for suite in suites}
+        python = pool.submit(python_image)
         sidecars = {name: pool.submit(sidecar_image, name) for name in BPFTRACE}
         return Built(
             {suite: future.result() for suite, future in roots.items()},
             {name: future.result() for name, future in sidecars.items()},
             target.result(),
+            python.result(),
         )
 
 
@@ -177,18 +186,49 @@ def host_root(suite: str) -> Path:
 def sidecar_image(generation: str) -> Path:
     """Give the tar of a sidecar's file system, for ``docker import``."""
     start = base(BPFTRACE[generation])
-    inputs = [_VERSION, start.name, SIDECAR_PACKAGES, _NOT_IN_A_SIDECAR]
+    inputs = [_VERSION, start.name, SIDECAR_PACKAGES, PY_SPY, _NOT_IN_AN_IMAGE]
 
     def make(root: Path) -> None:
         _install(start, root, SIDECAR_PACKAGES, _log(f"sidecar-{generation}"))
-        for pattern in _NOT_IN_A_SIDECAR:
-            for path in root.glob(pattern):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+        _add_py_spy(root)
+        _slim(root)
 
     return cached(f"sidecar-{generation}.tar", inputs, _packed(make))
+
+
+def python_image() -> Path:
+    """Give the tar of the Python target's file system: Debian's interpreter, and the program."""
+    start = base(PYTHON_SUITE)
+    inputs = [_VERSION, start.name, PYTHON_PACKAGES, APP.read_text(), _NOT_IN_AN_IMAGE]
+
+    def make(root: Path) -> None:
+        _install(start, root, PYTHON_PACKAGES, _log("python"))
+        _slim(root)
+        (root / "opt/app").mkdir()
+        shutil.copy(APP, root / "opt/app/app.py")
+
+    return cached("python.tar", inputs, _packed(make))
+
+
+def _add_py_spy(root: Path) -> None:
+    """Take the program out of its wheel: it is linked statically and needs no Python."""
+    with tempfile.TemporaryDirectory() as place:
+        run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", place, PY_SPY])
+        (wheel,) = Path(place).glob("*.whl")
+        with zipfile.ZipFile(wheel) as files:
+            (name,) = [n for n in files.namelist() if n.endswith(".data/scripts/py-spy")]
+            program = root / "usr/local/bin/py-spy"
+            program.write_bytes(files.read(name))
+            program.chmod(0o755)
+
+
+def _slim(root: Path) -> None:
+    for pattern in _NOT_IN_AN_IMAGE:
+        for path in root.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def target_image() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .model import TARGET_IMAGE
+from .model import PYTHON_IMAGE, TARGET_IMAGE
 
 API_SHARES: Mapping[str, float] = {
     "main": 1.0,
@@ -31,14 +31,18 @@ DEEP_FRAMES = 300
 BURN_S = 4
 
 
+_ALONE = ("--network", "none")
+
+
 @dataclass(frozen=True)
 class Target:
     """A target container: what it runs, and whether ``up`` starts it or only creates it."""
 
     name: str
     command: tuple[str, ...]
-    options: tuple[str, ...] = ("--network", "none")
+    options: tuple[str, ...] = _ALONE
     start: bool = True
+    image: str = TARGET_IMAGE
 
 
 def targets(api_load: float) -> tuple[Target, ...]:
@@ -52,6 +56,12 @@ def targets(api_load: float) -> tuple[Target, ...]:
         Target("deep", ("/opt/app/svc", "deep", str(DEEP_FRAMES), small)),
         Target("nofp", ("/opt/app/svc-nofp", "serve", small)),
         Target("waits", ("sh", "-c", f"{waits} wait")),
+        Target(
+            "python",
+            ("python3", "/opt/app/app.py"),
+            (*_ALONE, "--user", "1000:1000"),
+            image=PYTHON_IMAGE,
+        ),
         Target("idle", ("sleep", "1000000")),
         Target("exiting", ("/opt/app/svc", "burn", str(BURN_S)), start=False),
         Target("stopped", ("true",), start=False),
@@ -68,11 +78,11 @@ def _compose(service: str) -> tuple[str, ...]:
         "com.docker.compose.oneoff": "False",
     }
     words = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
-    return ("--network", "none", *words)
+    return (*_ALONE, *words)
 
 
 def create_argv(target: Target) -> list[str]:
     """Give the arguments of docker that make a target."""
     verb = ["run", "-d"] if target.start else ["create"]
     options = ["--name", target.name, "--stop-timeout", "1", *target.options]
-    return [*verb, *options, TARGET_IMAGE, *target.command]
+    return [*verb, *options, target.image, *target.command]

@@ -21,7 +21,6 @@ from remote_prof.run.manifest import (
 )
 from remote_prof.run.report import (
     analyse,
-    asked_for,
     build_report,
     find_engine,
     find_event,
@@ -84,10 +83,15 @@ def test_every_event_of_another_kind_counts() -> None:
     assert (analysis.profile.unit, analysis.profile.frequency_hz) == ("us", None)
     record = replace(RECORD, event="offcpu")
     assert profile_request(record) == request
-    assert asked_for(record) == "10 s of off-CPU"
-    assert asked_for(RECORD) == "10 s at 99 Hz"
-    with pytest.raises(UsageError, match="bpftrace has no event gil") as raised:
-        find_event(replace(record, event="gil"))
+    assert ENGINE.describe(request) == "10 s of off-CPU, both stacks"
+    assert ENGINE.describe(REQUEST) == "10 s at 99 Hz, both stacks"
+
+
+def test_an_event_is_one_of_its_engine() -> None:
+    assert find_event("bpftrace", "").name == find_event("pyspy", "").name == "cpu"
+    assert find_event("pyspy", "gil").title == "threads that hold the GIL"
+    with pytest.raises(UsageError, match="bpftrace has no event 'gil'") as raised:
+        find_event("bpftrace", "gil")
     assert "wakeup" in raised.value.hint
 
 

@@ -1,0 +1,124 @@
+"""Python by py-spy: what the interpreters of a container run, with files and threads.
+
+It works in the target's own pid namespace. In the host's, thread ids do not match, so that every
+sleeping thread counts as busy, and native frames cannot be had.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from remote_prof.engines.base import Event, ProfileRequest, Sidecar
+from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.processes import Process
+from remote_prof.host.target import Target
+from remote_prof.parse.pyspy import parse_pyspy
+from remote_prof.profile.model import Profile
+from remote_prof.records import Problem, Severity
+from remote_prof.templates import render
+
+_RIGHTS = ("SYS_PTRACE",)
+_DENIED = re.compile(r"Permission [Dd]enied|not permitted")
+_OPTIONS = {"cpu": (), "wall": ("--idle",), "gil": ("--gil",)}
+_MOST_SHOWN = 8
+
+
+class PySpy:
+    """See the module."""
+
+    name = "pyspy"
+    purpose = "Python: functions, files and threads of the interpreters in the container"
+    options = frozenset({"native"})
+    events: Mapping[str, Event] = {
+        event.name: event
+        for event in (
+            Event("cpu", "busy threads", "samples", sampled=True),
+            Event("wall", "threads, waiting ones too", "samples", sampled=True),
+            Event("gil", "threads that hold the GIL", "samples", sampled=True),
+        )
+    }
+
+    def describe(self, request: ProfileRequest) -> str:
+        """Say how long and how often the threads are looked at."""
+        native = ", native frames too" if request.native else ""
+        return f"{_seconds(request)} s at {request.frequency_hz} Hz{native}"
+
+    def problems(
+        self, request: ProfileRequest, facts: HostFacts, target: Target | None
+    ) -> list[Problem]:
+        """Return what speaks against py-spy there."""
+        del facts, request
+        if target is None or _interpreters(target):
+            return []
+        names = sorted({process.name for process in target.processes})
+        shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
+        return [
+            Problem(
+                Severity.ERROR,
+                f"no Python runs in {target.name}",
+                f"its processes: {shown}",
+                "profile it with --engine bpftrace",
+            )
+        ]
+
+    def plan(
+        self, request: ProfileRequest, facts: HostFacts, target: Target
+    ) -> tuple[Sidecar, ...]:
+        """Return the one sidecar: it needs one right, and no wider one would help."""
+        found = _interpreters(target)
+        whole = target.scope == "container"
+        if whole:
+            pids = {process.pid for process in found}
+            found = [process for process in found if process.parent_pid not in pids]
+        inside = [process.container_pid for process in found]
+        options = ["--threads", *_OPTIONS[request.event]]
+        options += ["--subprocesses"] if whole else []
+        options += ["--native"] if request.native else []
+        script = render(
+            "pyspy/sidecar.sh.j2",
+            pids=inside,
+            duration_s=_seconds(request),
+            frequency_hz=request.frequency_hz,
+            options=" ".join(options),
+            kill_after_s=KILL_AFTER_S,
+            timeout_s=_seconds(request) + GRACE_S,
+        )
+        what = "interpreter" if len(inside) == 1 else "interpreters"
+        numbers = ", ".join(map(str, inside))
+        sidecar = bounded(
+            request, facts, script=script, filter_text=f"the {what} {numbers}, by pid inside"
+        )
+        rung = "privileged" if request.privileged else "+".join(_RIGHTS)
+        return (
+            replace(
+                sidecar,
+                rung=rung,
+                capabilities=() if request.privileged else _RIGHTS,
+                pid_namespace=f"container:{target.container.container_id}",
+            ),
+        )
+
+    def denied(self, errors: str) -> bool:
+        """Say whether py-spy was not let at the process."""
+        return _DENIED.search(errors) is not None
+
+    def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
+        """Parse what the sidecar printed. Raises ParseError."""
+        head, _, rest = raw.partition(b"@@ sampling\n")
+        stacks = b"".join(line for line in rest.splitlines(keepends=True) if line[:3] != b"@@ ")
+        profile = parse_pyspy(stacks, keep_offsets=keep_offsets)
+        tool = head.decode("utf-8", "replace").removeprefix("# ").split("\n", 1)[0].strip()
+        return replace(profile, frequency_hz=request.frequency_hz, tool=tool[:100])
+
+
+def _interpreters(target: Target) -> list[Process]:
+    return [process for process in target.processes if process.language == "Python"]
+
+
+def _seconds(request: ProfileRequest) -> int:
+    """Return the duration as py-spy takes it: in whole seconds."""
+    return max(1, math.ceil(request.duration_s))

@@ -1,0 +1,164 @@
+"""Python by py-spy: known functions, threads and children of a real interpreter."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .model import PYTHON_IMAGE, LabHost
+from .test_sidecar_rights import (
+    CAPABILITIES,
+    OF_MEMORY,
+    OF_THE_ENGINE,
+    read_interfaces,
+    read_mounts,
+    read_status,
+)
+from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+
+RUN = ("run", "-C", "python", "--engine", "pyspy")
+
+
+def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
+    """Run, and see that all went well and nothing is left."""
+    done = tool(*RUN, "-H", host.name, "-d", 4, *argv)
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    return done
+
+
+def at_work(stacks: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+    """Leave out what is a thread between two pieces of work."""
+    return Counter({stack: n for stack, n in stacks.items() if "hot_leaf" in stack})
+
+
+@pytest.mark.parametrize("runner", ["engine", "compose"])
+def test_the_known_functions_have_about_their_known_shares(
+    runner: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = profiled(tool, stock, host, "--event", "gil", "-F", 199, "--runner", runner)
+    stacks = at_work(done.run.stacks())
+    served = Counter({stack: n for stack, n in stacks.items() if "handle_request" in stack})
+    assert served.total() > 50, stacks
+    assert share(served, "render_reply") == pytest.approx(0.75, abs=0.2)
+    assert share(served, "parse_request") == pytest.approx(0.25, abs=0.2)
+    # A process that the interpreter has started, and the threads by name.
+    child = Counter({stack: n for stack, n in stacks.items() if "compress_logs" in stack})
+    assert child.total() > 50
+    assert {stack[:3] for stack in child} == {
+        ("python3 /opt/app/app.py", "/usr/bin/python3 /opt/app/app.py child", "MainThread")
+    }
+    assert {stack[:2] for stack in served} == {("python3 /opt/app/app.py", "MainThread")}
+    record = done.run.record
+    assert record["sidecar"]["tool"] == "py-spy 0.4.3"
+    assert record["quality"]["expected"] is None
+    assert record["target"]["filter"] == "the interpreter 1, by pid inside"
+    assert "threads that hold the GIL" in (done.run.target / "flamegraph.svg").read_text()
+
+
+def test_waiting_threads_count_when_that_is_asked_for(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = profiled(tool, stock, host, "--event", "wall")
+    stacks = done.run.stacks()
+    per_thread = Counter({"waiter": 0, "MainThread": 0})
+    for stack, n in stacks.items():
+        per_thread[stack[1]] += n
+    waits = sum(n for stack, n in stacks.items() if "wait_for_peer" in stack)
+    # The thread is in it at each of 4 s at 99 Hz.
+    assert waits == per_thread["waiter"]
+    assert 0.75 * 396 < waits <= 1.1 * 396
+    assert per_thread["MainThread"] == pytest.approx(waits, rel=0.1)
+
+
+def test_native_frames_are_shown_on_request(debian13: LabHost, tool: Tool, stock: Stock) -> None:
+    done = profiled(tool, stock, debian13, "--native")
+    stacks = done.run.stacks()
+    assert any("hot_leaf" in stack and stack[-1] == "[unknown]" for stack in stacks)
+    assert done.run.manifest["request"]["native"] is True
+
+
+def test_an_interrupt_keeps_what_was_sampled(host: LabHost, tool: Tool, stock: Stock) -> None:
+    running = tool.start(*RUN, "-H", host.name, "-d", 60)
+    running.wait_for(SAMPLING)
+    time.sleep(2)
+    running.process.send_signal(signal.SIGINT)
+    done = running.end()
+    assert done.code == 130, done.err
+    assert at_work(done.run.stacks()).total() > 20
+    assert done.run.record["timings_s"]["sample"] < 30
+    assert stock.left(host) == []
+
+
+def test_its_sidecar_has_one_right_and_sees_the_target_alone(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    running = tool.start(*RUN, "-H", host.name, "-d", 4)
+    try:
+        running.wait_for(SAMPLING)
+        (container,) = our_containers(host)
+        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
+        main = host.docker("inspect", "-f", "{{.State.Pid}}", "python")
+        status, mounts = read_status(pid), read_mounts(pid)
+        interfaces = read_interfaces(pid)
+        spaces = [Path(f"/proc/{each}/ns/pid").readlink() for each in (pid, main)]
+    finally:
+        done = running.end()
+    assert done.code == 0, done.err
+    for kind in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(status[kind], 16) == 1 << CAPABILITIES["SYS_PTRACE"], kind
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert interfaces == {"lo"}
+    assert spaces[0] == spaces[1]
+    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
+    assert others <= OF_THE_ENGINE
+    assert stock.left(host) == []
+
+
+@pytest.fixture
+def leaving(debian13: LabHost) -> Iterator[str]:
+    """Give a container of the same program that can be ended."""
+    name = "leaving"
+    alone = ("--network", "none", "--name", name)
+    debian13.docker("run", "-d", *alone, PYTHON_IMAGE, "python3", "/opt/app/app.py")
+    yield name
+    debian13.docker("rm", "-f", name)
+
+
+def test_a_target_that_ends_takes_the_sidecar_along_and_that_is_said(
+    debian13: LabHost, tool: Tool, stock: Stock, leaving: str
+) -> None:
+    running = tool.start("run", "-C", leaving, "--engine", "pyspy", "-H", debian13.name, "-d", 30)
+    running.wait_for(SAMPLING)
+    debian13.docker("kill", leaving)
+    done = running.end()
+    ((what, evidence, step),) = done.parts()
+    assert done.code in (1, 3)
+    assert (leaving in what, "ended" in what) == (True, True), (what, evidence, step)
+    debian13.docker("rm", "-f", leaving)
+    stock.take(debian13)
+    assert stock.left(debian13) == []
+
+
+def test_what_runs_no_python_is_told_at_once(debian13: LabHost, tool: Tool, stock: Stock) -> None:
+    done = tool("run", "-C", "api", "--engine", "pyspy", "-H", debian13.name)
+    ((what, evidence, step),) = done.parts()
+    assert (done.code, what) == (1, "no Python runs in api")
+    assert evidence == "its processes: sh, svc"
+    assert "--engine bpftrace" in step
+    assert stock.left(debian13) == []
+
+
+def test_engines_say_whether_they_would_work_there(debian13: LabHost, tool: Tool) -> None:
+    done = tool("engines", "-H", debian13.name, "-C", "python")
+    assert done.code == 0, done.err
+    assert [line.split()[-1] for line in done.out.splitlines()[2:]] == ["works", "works"]
+    done = tool("engines", "-H", debian13.name, "-C", "api")
+    assert done.code == 0
+    assert done.out.splitlines()[3].endswith("no: no Python runs in api")

@@ -1,0 +1,78 @@
+"""The contract that every engine keeps."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+
+from remote_prof.engines import ENGINES, Engine, ProfileRequest
+from remote_prof.host.facts import parse_facts
+from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.settings import Settings
+from remote_prof.settings.values import EXPECTED
+from remote_prof.templates import data_path
+
+ROOT = Path(__file__).parents[2]
+STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
+FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing")
+REQUEST = ProfileRequest(10.0, 99, "both", "img")
+CASES = [(engine, event) for engine in ENGINES for event in engine.events]
+
+
+def target() -> Target:
+    """One that every engine can do something with."""
+    found = resolve(TargetSpec("api"), STATE)
+    return replace(found, processes=tuple(replace(p, name="python3") for p in found.processes))
+
+
+def test_names_are_those_of_the_setting() -> None:
+    names = [engine.name for engine in ENGINES]
+    assert get_args(get_type_hints(Settings)["engine"]) == tuple(names)
+    assert all(f"'{name}'" in EXPECTED["engine"] for name in names)
+    assert Settings().engine == names[0]
+
+
+@pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
+def test_each_tells_what_it_is_and_is_documented(engine: Engine) -> None:
+    assert re.fullmatch(r"[^.]{20,80}", engine.purpose)
+    assert engine.options <= {field.name for field in fields(ProfileRequest)}
+    assert all(name == event.name and event.title for name, event in engine.events.items())
+    (row,) = [
+        line
+        for line in (ROOT / "docs" / "engines.md").read_text().splitlines()
+        if line.startswith(f"| `{engine.name}` |")
+    ]
+    assert all(f"`{event}`" in row for event in engine.events)
+    assert list(data_path("templates").glob(f"{engine.name}/sidecar.sh.j2"))
+    recorded = {path.name.replace("-", "") for path in (ROOT / "tests/recorded/data").iterdir()}
+    assert any(name.startswith(engine.name) for name in recorded)
+
+
+@pytest.mark.parametrize(("engine", "event"), CASES, ids=str)
+def test_plans_are_exact_and_ask_for_little(engine: Engine, event: str) -> None:
+    request = replace(REQUEST, event=event)
+    sidecars = engine.plan(request, FACTS, target())
+    assert sidecars
+    assert sidecars == engine.plan(request, FACTS, target())
+    assert pickle.loads(pickle.dumps(sidecars)) == sidecars
+    for sidecar in sidecars:
+        assert not sidecar.privileged
+        assert sidecar.security_options == ("no-new-privileges",)
+        assert (sidecar.memory_limit_bytes, sidecar.cpu_limit) == (1 << 30, 1.0)
+        assert sidecar.pids_limit == 64
+        assert sidecar.rung == "+".join(sidecar.capabilities)
+        assert sidecar.filter_text
+        # The launcher waits for the one, and reads the exit code from the other.
+        assert "@@ sampling" in sidecar.script
+        assert 'echo "@@ end $' in sidecar.script
+        assert "timeout -s INT -k" in sidecar.script
+    (forced,) = engine.plan(replace(request, privileged=True), FACTS, target())[:1]
+    assert (forced.privileged, forced.rung, forced.capabilities) == (True, "privileged", ())
+    assert engine.describe(request).startswith("10 s ")
+    assert engine.problems(request, FACTS, target()) == []
+    assert engine.problems(request, FACTS, None) == []
