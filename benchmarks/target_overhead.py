@@ -1,11 +1,11 @@
-"""What a profiled program pays: its pace with and without each event, and with bpftrace by hand.
+"""What a profiled program pays: its pace alone, with each engine and event, and with them by hand.
 
 A container of the lab does one kind of thing as often as it can: computes, switches between two
-threads on one CPU, faults pages, allocates, or calls the kernel. For each event, in turns: alone,
-profiled by ``remote-prof run``, and by bpftrace with the usual program of one line. Printed are the
-pace as a ratio of that alone, with its spread over the rounds, and what one event costs more. For
-the events that count, that is the worst case: a program that does nothing else. Then how long it
-takes from the start of a run to the first sample.
+threads on one CPU, faults pages, allocates, calls the kernel, or runs Python. In turns: alone,
+profiled by ``remote-prof run``, and by the same tool by hand (bpftrace: a program of one line).
+Printed are the pace as a ratio of that alone, with its spread over the rounds, and what one event
+costs more. For the events that count, that is the worst case: a program that does nothing else.
+Then how long it takes from the start of a run to the first sample.
 
     python -m benchmarks.target_overhead [--rounds 5] [--seconds 2]
 """
@@ -23,19 +23,23 @@ from pathlib import Path
 
 from tests.lab import Lab, LabHost
 from tests.lab.control import down, up
-from tests.lab.model import SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
+from tests.lab.model import PYTHON_IMAGE, SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
 from tests.lab.tool import SAMPLING, Running, Tool
 
 CONTAINER = "bench"
-KINDS = {
-    "cpu": "compute",
-    "offcpu": "switch",
-    "wakeup": "switch",
-    "lock": "switch",
-    "page-faults": "fault",
-    "malloc": "malloc",
-    "syscalls": "syscall",
+_WAITS = ("/opt/app/waits", "count")
+WORK = {
+    "cpu": (TARGET_IMAGE, *_WAITS, "compute"),
+    "offcpu": (TARGET_IMAGE, *_WAITS, "switch"),
+    "wakeup": (TARGET_IMAGE, *_WAITS, "switch"),
+    "lock": (TARGET_IMAGE, *_WAITS, "switch"),
+    "page-faults": (TARGET_IMAGE, *_WAITS, "fault"),
+    "malloc": (TARGET_IMAGE, *_WAITS, "malloc"),
+    "syscalls": (TARGET_IMAGE, *_WAITS, "syscall"),
+    "pyspy": (PYTHON_IMAGE, "python3", "/opt/app/app.py", "count"),
 }
+"""The image and the command that each event, or engine, is measured on."""
+
 _WAIT = "{ @since[tid] = nsecs; }"
 _WAITED = "@[comm, kstack, ustack] = sum(nsecs - @since[tid]); delete(@since[tid]);"
 BY_HAND = {
@@ -60,10 +64,9 @@ WANTED_CPU = 0.01  # of the pace, at 99 Hz
 
 
 @contextmanager
-def working(host: LabHost, kind: str) -> Iterator[int]:
+def working(host: LabHost, what: str) -> Iterator[int]:
     """Have the container do one kind of thing; give its pid on the host."""
-    command = ("/opt/app/waits", "count", kind)
-    host.docker("run", "-d", "--name", CONTAINER, "--network", "none", TARGET_IMAGE, *command)
+    host.docker("run", "-d", "--name", CONTAINER, "--network", "none", *WORK[what])
     try:
         time.sleep(0.5)
         yield int(host.docker("inspect", "-f", "{{.State.Pid}}", CONTAINER))
@@ -87,7 +90,8 @@ def pace(host: LabHost, seconds: float) -> float:
 def profiled(tool: Tool, host: LabHost, event: str, seconds: float) -> tuple[float, float]:
     """Return the pace during a run, and the seconds from its start to its first sample."""
     begun = time.monotonic()
-    argv = ("run", "-H", host.name, "-C", CONTAINER, "--event", event, "--format", "folded")
+    asked = ("--engine", event) if event == "pyspy" else ("--event", event)
+    argv = ("run", "-H", host.name, "-C", CONTAINER, *asked, "--format", "folded")
     running: Running = tool.start(*argv, "-d", seconds + 3)
     running.wait_for(SAMPLING)
     started_s = time.monotonic() - begun
@@ -100,7 +104,35 @@ def profiled(tool: Tool, host: LabHost, event: str, seconds: float) -> tuple[flo
 
 
 def by_hand(host: LabHost, pid: int, event: str, seconds: float) -> float:
-    """Return the pace while bpftrace runs in a container that was started by hand."""
+    """Return the pace while the same tool runs in a container that was started by hand."""
+    argv = ["docker", "run", "--rm", "--network", "none", "--cap-drop", "ALL"]
+    argv += ["--cap-add", "SYS_PTRACE"]
+    if event == "pyspy":
+        argv += ["--pid", f"container:{CONTAINER}", "--entrypoint", "py-spy", SIDECAR_IMAGE]
+        argv += ["record", "--pid", "1", "--rate", "99", "--duration", str(round(seconds + 3))]
+        argv += ["--format", "raw", "--output", "/dev/stdout"]
+    else:
+        argv += ["--pid", "host", "--cap-add", "SYS_ADMIN", "--cap-add", "SYSLOG"]
+        argv += ["-v", "/sys/kernel/tracing:/sys/kernel/tracing:ro"]
+        argv += ["-e", "BPFTRACE_MAX_MAP_KEYS=65536", "--entrypoint", "bpftrace"]
+        argv += [SIDECAR_IMAGE, "-e", _program(pid, event, seconds)]
+    with subprocess.Popen(
+        [*enter(host.anchor.pid), *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.readline()  # it has begun
+        time.sleep(1.0)
+        found = pace(host, seconds)
+        running.stdout.read()
+    if running.returncode:
+        raise SystemExit(f"by hand: exit code {running.returncode}")
+    return found
+
+
+def _program(pid: int, event: str, seconds: float) -> str:
     unified = next(
         line[3:]
         for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()
@@ -110,26 +142,7 @@ def by_hand(host: LabHost, pid: int, event: str, seconds: float) -> float:
     root = next(root for root in roots if (root / "cgroup.controllers").exists())
     group = (root / unified.lstrip("/")).stat().st_ino
     program = BY_HAND[event].replace("FILTER", f"cgroup == {group}").replace("PID", str(pid))
-    program += f" interval:s:{round(seconds + 3)} {{ exit(); }}"
-    rights = [w for c in ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG") for w in ("--cap-add", c)]
-    argv = ["docker", "run", "--rm", "--network", "none", "--pid", "host", "--cap-drop", "ALL"]
-    argv += [*rights, "-v", "/sys/kernel/tracing:/sys/kernel/tracing:ro"]
-    argv += ["-e", "BPFTRACE_MAX_MAP_KEYS=65536", "--entrypoint", "bpftrace"]
-    argv += [SIDECAR_IMAGE, "-e", program]
-    with subprocess.Popen(
-        [*enter(host.anchor.pid), *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as running:
-        assert running.stdout is not None
-        running.stdout.readline()  # it is attached
-        time.sleep(1.0)
-        found = pace(host, seconds)
-        running.stdout.read()
-    if running.returncode:
-        raise SystemExit(f"bpftrace by hand: exit code {running.returncode}")
-    return found
+    return f"{program} interval:s:{round(seconds + 3)} {{ exit(); }}"
 
 
 def measure(lab: Lab, event: str, seconds: float, rounds: int) -> None:
@@ -138,7 +151,7 @@ def measure(lab: Lab, event: str, seconds: float, rounds: int) -> None:
     ratios: dict[str, list[float]] = {"remote-prof": [], "by hand": []}
     more_ns: dict[str, list[float]] = {"remote-prof": [], "by hand": []}
     starts: list[float] = []
-    with tempfile.TemporaryDirectory() as place, working(host, KINDS[event]) as pid:
+    with tempfile.TemporaryDirectory() as place, working(host, event) as pid:
         tool = Tool(lab, Path(place))
         for _ in range(rounds):
             before = pace(host, seconds)
@@ -167,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--events", nargs="*", default=list(KINDS))
+    parser.add_argument("--events", nargs="*", default=list(WORK))
     given = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="remote-prof-bench-"))
     try:

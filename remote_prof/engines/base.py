@@ -11,6 +11,8 @@ from remote_prof.host.target import Target
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem
 
+HOST_NAMESPACE = "host"
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -70,7 +72,7 @@ class Sidecar:
     cpu_limit: float | None = None
     pids_limit: int | None = None
     mounts: tuple[tuple[str, str], ...] = ()
-    pid_namespace: str = "host"
+    pid_namespace: str = HOST_NAMESPACE
 
 
 class Engine(Protocol):

@@ -255,7 +255,7 @@ class _Run:
         if not raw.strip() or (seen.began_at_s is None and not seen.gone):
             if self._denied():
                 raise tell.all_rights_refused(name, plan, last_error)
-            raise tell.sidecar_failed(name, seen, last_error)
+            raise tell.sidecar_failed(name, plan, seen, last_error)
         self._analysis = analyse(
             find_engine(request.engine),
             raw,
@@ -269,7 +269,7 @@ class _Run:
             if self._interrupt.requested:
                 raise tell.nothing_sampled_yet(name)
             if seen.exit_code not in (0, None):
-                raise tell.sidecar_failed(name, seen, last_error)
+                raise tell.sidecar_failed(name, plan, seen, last_error)
             assert self._record.target is not None
             raise tell.no_samples(
                 name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from remote_prof.engines import Event
+from remote_prof.engines import HOST_NAMESPACE, Event
 from remote_prof.errors import (
     InterruptedRunError,
     NoSamplesError,
@@ -123,8 +123,14 @@ def still_held(error: RemoteProfError, plan: LaunchPlan) -> RemoteProfError:
     return type(error)(error.what, evidence=evidence, hint=hint)
 
 
-def sidecar_failed(host: str, seen: Observed, last_error: str) -> RemoteProfError:
+def sidecar_failed(host: str, plan: LaunchPlan, seen: Observed, last_error: str) -> RemoteProfError:
     """Return the error for a sidecar that printed no sample."""
+    if seen.target_gone and plan.sidecar.pid_namespace != HOST_NAMESPACE:
+        return RemoteProfError(
+            f"{host}: the target ended, and with it the sidecar in its pid namespace",
+            evidence=f"exit code {seen.exit_code}; what was sampled until then is lost",
+            hint="sample for a shorter time (--duration), or with --engine bpftrace: it keeps it",
+        )
     killed = seen.exit_code == _KILLED
     what = "ended before it sampled anything"
     if seen.began_at_s is not None:
