@@ -108,11 +108,8 @@ class PySpy:
 
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse what the sidecar printed. Raises ParseError."""
-        head, _, rest = raw.partition(b"@@ sampling\n")
-        stacks = b"".join(line for line in rest.splitlines(keepends=True) if line[:3] != b"@@ ")
-        profile = parse_pyspy(stacks, keep_offsets=keep_offsets)
-        tool = head.decode("utf-8", "replace").removeprefix("# ").split("\n", 1)[0].strip()
-        return replace(profile, frequency_hz=request.frequency_hz, tool=tool[:100])
+        profile = parse_pyspy(raw, keep_offsets=keep_offsets)
+        return replace(profile, frequency_hz=request.frequency_hz)
 
 
 def _interpreters(target: Target) -> list[Process]:

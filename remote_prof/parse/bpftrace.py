@@ -55,7 +55,7 @@ _EXTRA = re.compile(rb"^# extra: ([a-z]{1,20}(?: \w{1,20})?)$", re.MULTILINE)
 _COMPLAINT = re.compile(rb"(?:WARNING|ERROR): ([^\n]*)")
 _RECOGNISED = re.compile(
     rb"^@\w*(?:\[(?:[^\n]*, ?)?\n|\[[^\n]*\]: |: ?\d*\n)"
-    rb"|^Attach(?:ing|ed) \d+ probe|^# bpftrace v|^" + _START_MARK + rb"$|^" + _MAP_FULL,
+    rb"|^Attach(?:ing|ed) \d+ probe|^# bpftrace v|^" + _MAP_FULL,
     re.MULTILINE,
 )
 

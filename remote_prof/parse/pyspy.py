@@ -4,19 +4,22 @@ A line is ``name (file:line);name (file:line) 17``, root first; py-spy 0.3 and 0
 frames: ``--subprocesses`` puts ``process 12:"command line"`` at the root, ``--threads``
 ``thread (8): name``; ``--native`` has ``name (library)`` and ``0x7f00 (library)``, and
 ``--function`` leaves the line out. Where it writes to standard output, its own messages stand
-there too: ``py-spy> Sampling process ...``.
+there too: ``py-spy> Sampling process ...``. Our own sidecar says its version and when it began and
+ended: ``# py-spy 0.4.3``, ``@@ sampling``, ``@@ end 0``.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from remote_prof.parse.symbols import nameless, source_frame
 from remote_prof.profile.folded import parse_folded, parse_frame
 from remote_prof.profile.model import Frame, FrameKind, Profile
 
-_MESSAGES = re.compile(rb"^py-spy> .*$", re.MULTILINE)
+_MESSAGES = re.compile(rb"^(?:py-spy> |@@ |# ).*$", re.MULTILINE)
+_TOOL = re.compile(rb"# (py-spy [^\n]{1,100})\n")
 # A command line may hold the sign that stands between frames. (The kernel keeps 4096 bytes of it.)
 _PROCESSES = re.compile(rb'(?:^|(?<=;))process \d+:"[^\n]{0,4096}?"(?=;| \d+$)', re.MULTILINE)
 _PROCESS = re.compile(r'process (\d{1,20}):"(.*)"')
@@ -25,7 +28,7 @@ _PLACED = re.compile(r"(.+) \(([^()]*?)(?::(\d+))?\)")
 _ADDRESS = re.compile(r"0x([0-9a-f]+)")
 _NO_LIBRARY = "?"
 _RECOGNISED = re.compile(
-    rb'^(?:py-spy> |process \d+:"[^\n]*;|thread \([^\n;]*\)[^\n;]*;'
+    rb'^(?:py-spy> |# py-spy |process \d+:"[^\n]*;|thread \([^\n;]*\)[^\n;]*;'
     rb"|[^\n;]+ \([^\n;()]+:\d+\)(?:;| \d+$))",
     re.MULTILINE,
 )
@@ -43,10 +46,12 @@ def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
     unless ``keep_offsets``: ``leaf (app.py:4)`` is a name then. Raises ``ParseError`` as
     ``remote_prof.profile.folded.parse_folded`` does, whose leniency this has.
     """
+    tool = _TOOL.match(data)
     data = _MESSAGES.sub(b"", data.replace(b"\r\n", b"\n"))  # line numbers stay as they are
     if b"process " in data:
         data = _PROCESSES.sub(lambda match: match[0].replace(b";", b":"), data)
-    return parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
+    profile = parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
+    return replace(profile, tool=tool[1].decode("utf-8", "replace").strip() if tool else "")
 
 
 def _frame(name: str, *, keep_offsets: bool) -> Frame:

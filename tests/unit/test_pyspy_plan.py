@@ -13,6 +13,7 @@ from remote_prof.engines.pyspy import PySpy
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.parse import read_profile
 from remote_prof.profile.model import Frame, FrameKind
 from remote_prof.records import Severity
 
@@ -140,6 +141,8 @@ def test_what_the_script_prints_is_a_profile(tmp_path: Path) -> None:
     }
     assert (profile.tool, profile.frequency_hz) == ("py-spy 0.4.3", 99)
     assert (profile.unit, profile.notes) == ("samples", ())
+    # Without the run it is told by its content.
+    assert replace(read_profile("profile.txt", done.stdout), frequency_hz=99) == profile
 
 
 def test_one_that_fails_does_not_cost_the_others(tmp_path: Path) -> None:
