@@ -48,10 +48,7 @@ class _Numbers(dict[bytes, int]):
         return self._add(line) if number is None else number
 
     def __missing__(self, line: bytes) -> int:
-        # What is indented is a frame. For the rest, what stands around it has to tell.
-        if line.startswith((b" ", b"\t")):
-            return self._add(line)
-        raise KeyError(line)
+        return self._add(line)
 
     def _add(self, line: bytes) -> int:
         # Most new lines are known functions at new offsets.
@@ -105,11 +102,12 @@ class KeyReader:
             stack = (*root, *map(self._lone.read, user[::-1]))
         return stack or (self._number(Frame(NO_STACK, FrameKind.UNRESOLVED)),)
 
-    def read_alike(self, first: bytes, lines: list[bytes]) -> IndexStack | None:
+    def read_alike(self, first: bytes, lines: list[bytes], indented: int) -> IndexStack | None:
         """Make a stack of the lines of a key whose first line is that of a key that was read.
 
         By far the most are of this kind, and this is faster. None where ``read`` has to look: the
-        result is the same. The last of the ``lines`` is what follows the key.
+        result is the same. The last of the ``lines`` is what follows the key; so many of them are
+        ``indented``. What is indented is a frame. For the rest, what stands around it has to tell.
         """
         of_user = self._lone
         kernel: list[bytes] = []
@@ -122,13 +120,10 @@ class KeyReader:
             of_user = self._user
             cut = lines.index(_BETWEEN)
             user, kernel = lines[-2:cut:-1], lines[cut - 1 : 0 : -1]
-        if len(user) >= self._max_depth:
+        if len(user) >= self._max_depth or len(user) + len(kernel) != indented:
             return None
-        try:
-            stack = root + tuple(map(of_user.__getitem__, user))
-            return stack + tuple(map(self._kernel.__getitem__, kernel)) or None
-        except KeyError:
-            return None
+        stack = root + tuple(map(of_user.__getitem__, user))
+        return stack + tuple(map(self._kernel.__getitem__, kernel)) or None
 
     def _remember(self, key: bytes, root: IndexStack, stacks: int) -> None:
         first, newline, rest = key.partition(b"\n")

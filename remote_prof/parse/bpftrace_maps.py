@@ -56,7 +56,8 @@ class Maps:
         if alike is None or weight is None:
             return False
         reader, first, folder, where = alike
-        stack = reader.read_alike(first, lines)
+        indented = entry.count(b"\n ") + entry.count(b"\n\t")
+        stack = reader.read_alike(first, lines, indented)
         if stack is None:
             return False
         folder.add(stack, int(weight[1]), where)
