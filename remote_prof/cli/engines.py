@@ -14,6 +14,7 @@ from remote_prof.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from remote_prof.engines import Engine
     from remote_prof.records import Problem
 
 EXAMPLES = """
@@ -67,7 +68,7 @@ def engines(
     else:
         console.table(
             ("engine", "what for", "there"),
-            [(e.name, e.purpose, _verdict(p)) for e, p in zip(ENGINES, there, strict=True)],
+            [(e.name, e.purpose, _verdict(e, p)) for e, p in zip(ENGINES, there, strict=True)],
         )
         for problem in dict.fromkeys(problem for problems in there for problem in problems):
             console.problem(problem)
@@ -101,6 +102,6 @@ def _there(
     return [prepared.problems for prepared in found]
 
 
-def _verdict(problems: Sequence[Problem]) -> str:
+def _verdict(engine: Engine, problems: Sequence[Problem]) -> str:
     errors = [problem.what for problem in problems if problem.severity == "error"]
-    return f"no: {errors[0]}" if errors else "works"
+    return f"no: {errors[0]}" if errors else f"works, if {engine.program} is in the image"

@@ -80,9 +80,13 @@ class Engine(Protocol):
 
     ``purpose`` says in one line what it is for. The first of the ``events`` is the usual one.
     ``options`` are the fields of a request that not all engines heed, and this one does.
+    ``program`` is what the image has to have. ``pids_inside``: the pids of its profiles are those
+    in the container.
     """
 
     name: str
+    program: str
+    pids_inside: bool
     purpose: str
     events: Mapping[str, Event]
     options: frozenset[str]

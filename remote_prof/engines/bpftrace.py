@@ -26,6 +26,7 @@ _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
 # As bpftrace and the kernel's verifier put it: EPERM and EACCES, and what libbpf makes of them.
 _DENIED = re.compile(r"not permitted|[Pp]ermission denied|EPERM|EACCES|CAP_[A-Z_]+|must be root")
+_MOST_LIBRARIES = 16  # of allocators; each takes a moment to be looked into
 _TRACEFS = "/sys/kernel/tracing"
 _OWN_PID_MODES = ("", "private")  # as docker and podman tell of a pid namespace of its own
 
@@ -71,7 +72,8 @@ _EXTRA = {"syscalls": "syscall", "wakeup": "waker"}
 class Bpftrace:
     """See the module."""
 
-    name = "bpftrace"
+    name = program = "bpftrace"
+    pids_inside = False
     purpose = "any program: CPU time, waits, allocations, system calls, sampled in the kernel"
     events = EVENTS
     options = frozenset({"stacks"})
@@ -247,6 +249,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         one_process=_one_process(target),
         pids=[process.pid for process in target.processes],
         main_pid=target.main_pid,
+        most_libraries=_MOST_LIBRARIES,
         kernel_names=_kernel_names(request),
         kill_after_s=KILL_AFTER_S,
         timeout_s=round(request.duration_s) + GRACE_S,
@@ -257,6 +260,8 @@ def _waits(event: str, keys: tuple[str, ...]) -> list[str]:
     """Return the names of the maps that tell of a wait as long as it lasts."""
     if event == "lock":
         return ["since"]
+    if event == "malloc":
+        return ["depth"]
     if event == "wakeup":
         return ["since", "pid", "comm"]
     if event == "offcpu":

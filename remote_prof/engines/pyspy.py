@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
@@ -25,12 +25,15 @@ _RIGHTS = ("SYS_PTRACE",)
 _DENIED = re.compile(r"Permission [Dd]enied|not permitted")
 _OPTIONS = {"cpu": (), "wall": ("--idle",), "gil": ("--gil",)}
 _MOST_SHOWN = 8
+_MOST_PIDS = 4096
 
 
 class PySpy:
     """See the module."""
 
     name = "pyspy"
+    program = "py-spy"
+    pids_inside = True
     purpose = "Python: functions, files and threads of the interpreters in the container"
     options = frozenset({"native"})
     events: Mapping[str, Event] = {
@@ -52,7 +55,7 @@ class PySpy:
     ) -> list[Problem]:
         """Return what speaks against py-spy there."""
         del facts, request
-        if target is None or _interpreters(target):
+        if target is None or _roots(target):
             return []
         names = sorted({process.name for process in target.processes})
         shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
@@ -61,7 +64,7 @@ class PySpy:
                 Severity.ERROR,
                 f"no Python runs in {target.name}",
                 f"its processes: {shown}",
-                "profile it with --engine bpftrace",
+                "profile it with --engine bpftrace; or name the interpreter: --process, --pid",
             )
         ]
 
@@ -69,18 +72,15 @@ class PySpy:
         self, request: ProfileRequest, facts: HostFacts, target: Target
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs one right, and no wider one would help."""
-        found = _interpreters(target)
         whole = target.scope == "container"
-        if whole:
-            pids = {process.pid for process in found}
-            found = [process for process in found if process.parent_pid not in pids]
-        inside = [process.container_pid for process in found]
+        inside = [process.container_pid for process in _roots(target)]
         options = ["--threads", *_OPTIONS[request.event]]
         options += ["--subprocesses"] if whole else []
         options += ["--native"] if request.native else []
         script = render(
             "pyspy/sidecar.sh.j2",
             pids=inside,
+            whole=whole,
             duration_s=_seconds(request),
             frequency_hz=request.frequency_hz,
             options=" ".join(options),
@@ -99,6 +99,10 @@ class PySpy:
                 rung=rung,
                 capabilities=() if request.privileged else _RIGHTS,
                 pid_namespace=f"container:{target.container.container_id}",
+                # py-spy has a thread for each process below an interpreter.
+                pids_limit=sidecar.pids_limit and _pids_limit(target),
+                # It stops the target at each look: a limit of CPU time could keep it stopped.
+                cpu_limit=None,
             ),
         )
 
@@ -109,11 +113,39 @@ class PySpy:
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse what the sidecar printed. Raises ParseError."""
         profile = parse_pyspy(raw, keep_offsets=keep_offsets)
-        return replace(profile, frequency_hz=request.frequency_hz)
+        # Threads that wait, or hold a lock, are no CPU time.
+        return replace(
+            profile, frequency_hz=request.frequency_hz if request.event == "cpu" else None
+        )
 
 
-def _interpreters(target: Target) -> list[Process]:
-    return [process for process in target.processes if process.language == "Python"]
+def _roots(target: Target) -> list[Process]:
+    """Return the interpreters that no other one has started, by way of whatever.
+
+    What is one is guessed from its name; who names a process knows better.
+    """
+    if target.scope != "container":
+        return list(target.processes)
+    by_pid = {process.pid: process for process in target.processes}
+    interpreters = {p.pid for p in target.processes if p.language == "Python"}
+
+    def ancestors(process: Process) -> Iterator[int]:
+        seen: set[int] = set()
+        parent = by_pid.get(process.parent_pid)
+        while parent is not None and parent.pid not in seen:
+            seen.add(parent.pid)
+            yield parent.pid
+            parent = by_pid.get(parent.parent_pid)
+
+    return [
+        by_pid[pid]
+        for pid in sorted(interpreters)
+        if interpreters.isdisjoint(ancestors(by_pid[pid]))
+    ]
+
+
+def _pids_limit(target: Target) -> int:
+    return min(_MOST_PIDS, 64 + 8 * len(target.processes))
 
 
 def _seconds(request: ProfileRequest) -> int:

@@ -7,11 +7,13 @@ all of it for the name of the process (``svc, 257``); here it becomes a frame of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from remote_prof.profile.folder import refold
 from remote_prof.profile.model import Frame, FrameKind, IndexStack, Profile
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")  # of a call that was cancelled: -1
 # As uname -m names machines, and the tables of system calls do.
 _MACHINES = {"aarch64": "arm64", "armv7l": "arm", "ppc64le": "powerpc64", "i686": "i386"}
 
@@ -68,7 +70,7 @@ def _syscall_namer(machine: str) -> Callable[[str], tuple[str, Frame] | None]:
 
     def split(name: str) -> tuple[str, Frame] | None:
         process, comma, number = name.rpartition(", ")
-        if not comma or not (number.isascii() and number.isdigit() and len(number) <= 9):
+        if not comma or not _NUMBER.fullmatch(number):
             return None
         try:
             called = tables.get_name(int(number), _MACHINES.get(machine, machine or "unknown"))

@@ -11,6 +11,7 @@ ended: ``# py-spy 0.4.3``, ``@@ sampling``, ``@@ end 0``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +22,9 @@ from remote_prof.profile.model import Frame, FrameKind, Profile
 _MESSAGES = re.compile(rb"^(?:py-spy> |@@ |# ).*$", re.MULTILINE)
 _TOOL = re.compile(rb"# (py-spy [^\n]{1,100})\n")
 # A command line may hold the sign that stands between frames. (The kernel keeps 4096 bytes of it.)
-_PROCESSES = re.compile(rb'(?:^|(?<=;))process \d+:"[^\n]{0,4096}?"(?=;| \d+$)', re.MULTILINE)
+_PROCESSES = re.compile(rb'(?:^|(?<=;))process \d+:"[\s\S]{0,4096}?"(?=;| \d+$)', re.MULTILINE)
+_ERRORS = re.compile(rb"^py-spy> .*Samples: (\d{1,18}) Errors: (\d{1,18})$", re.MULTILINE)
+_LATE = re.compile(rb"^py-spy> .*behind in sampling", re.MULTILINE)
 _PROCESS = re.compile(r'process (\d{1,20}):"(.*)"')
 _THREAD = re.compile(r"thread \([^)]*\)(?:: (.+))?")
 _PLACED = re.compile(r"(.+) \(([^()]*?)(?::(\d+))?\)")
@@ -46,12 +49,30 @@ def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
     unless ``keep_offsets``: ``leaf (app.py:4)`` is a name then. Raises ``ParseError`` as
     ``remote_prof.profile.folded.parse_folded`` does, whose leniency this has.
     """
-    tool = _TOOL.match(data)
+    tool, notes = _TOOL.match(data), tuple(_notes(data))
+    lost = sum(int(match[2]) for match in _ERRORS.finditer(data))
     data = _MESSAGES.sub(b"", data.replace(b"\r\n", b"\n"))  # line numbers stay as they are
     if b"process " in data:
-        data = _PROCESSES.sub(lambda match: match[0].replace(b";", b":"), data)
+        data = _PROCESSES.sub(_one_line, data)
     profile = parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
-    return replace(profile, tool=tool[1].decode("utf-8", "replace").strip() if tool else "")
+    return replace(
+        profile,
+        tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
+        lost=lost,
+        notes=notes + profile.notes,
+    )
+
+
+def _notes(data: bytes) -> Iterator[str]:
+    if _LATE.search(data):
+        yield "py-spy came too late to some samples: sample less often (--frequency)"
+    # Ours ends with a mark; one that py-spy wrote by itself begins with none.
+    if _TOOL.match(data) and b"\n@@ end " not in data:
+        yield "the output ends before the end of the run"
+
+
+def _one_line(process: re.Match[bytes]) -> bytes:
+    return process[0].replace(b";", b":").replace(b"\n", b" ")
 
 
 def _frame(name: str, *, keep_offsets: bool) -> Frame:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from remote_prof.engines import Engine
 from remote_prof.errors import NoSamplesError, UsageError
 from remote_prof.parse import read_profile
 from remote_prof.parse.diff_folded import parse_diff_folded
@@ -17,8 +18,8 @@ from remote_prof.profile.summary import merge
 from remote_prof.profile.view import View, apply_view, under
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
-from remote_prof.run.manifest import HostRecord, Manifest
-from remote_prof.run.report import load_analysis
+from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord
+from remote_prof.run.report import find_engine, load_analysis
 
 _MOST_NAMES = 20
 
@@ -108,26 +109,34 @@ def _of_run(
     records, expected = zip(*there, strict=True)
     known = [number for number in expected if number is not None]
     quality = measure_quality(whole, sum(known) if len(known) == len(expected) else None)
+    request = manifest.request
+    engine = find_engine(request.engine)
     # Pids of several hosts say nothing together.
     target = records[0].target if len(records) == 1 else None
     profile = _shown(
         whole,
         replace(view, group_by=None) if by_host else view,
-        target.names_by_pid if target else None,
+        target.names_by_pid if target and not engine.pids_inside else None,
     )
     targets = dict.fromkeys(_target(manifest, record) for record in records)
     hosts = dict.fromkeys(record.name for record in records)
-    request = manifest.request
     return Side(
         name=f"{_listed(targets)} on {_listed(hosts)}, run {manifest.run_id}",
         profile=profile,
         quality=quality,
         samples=count_samples(profile),
         duration_s=request.duration_s,
-        scope=f"{request.scope}, {request.stacks} stacks"
-        + ("" if request.event == "cpu" else f", {request.event}"),
+        scope=_scope(engine, request),
         problems=(*missing, *hints(whole, quality)),
     )
+
+
+def _scope(engine: Engine, request: RequestRecord) -> str:
+    """Say what was taken of which processes, by which engine."""
+    parts = [request.scope, f"{engine.name} {request.event}"]
+    parts += [f"{request.stacks} stacks"] if "stacks" in engine.options else []
+    parts += ["native frames"] if request.native else []
+    return ", ".join(parts)
 
 
 def _choose(manifest: Manifest, place: list[str]) -> list[HostRecord]:

@@ -145,9 +145,7 @@ class Follower:
                 if self._interrupt.requested and self.observed.lines and not self._stopping:
                     self._stop()
                 if line is not None:
-                    # A host that only announces an artifact, again and again, says nothing new.
-                    if not line.startswith(b"@@artifact"):
-                        self._link.heard()
+                    self._link.heard()
                     if self._take(line.decode("utf-8", "replace"), channel):
                         break
                 elif self._link.silence_s > self._plan.deadline_s + _SILENCE_S:
@@ -182,7 +180,8 @@ class Follower:
                 raise HostError("the host says more than a launcher has to say", evidence=line[:80])
             self._progress(rest)
         elif mark == "@@artifact":
-            name, path = self._receiver.receive(rest, channel, self._link.heard)
+            name, path = self._receiver.receive(rest, channel)
+            self._link.heard()
             seen.files[name] = path
             self._keep(name, path)
         elif mark == "@@sent":

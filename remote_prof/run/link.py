@@ -22,6 +22,7 @@ class Link:
         self._watch = watch
         self._pause_s = _FIRST_PAUSE_S
         self._heard_at = time.monotonic()
+        self._opened_at = self._heard_at
         self._broke_at: float | None = None
 
     @property
@@ -38,9 +39,12 @@ class Link:
     def reconnect(self, error: UnreachableError) -> None:
         """Open the link again after an error. Raises LinkLostError when patience is over."""
         self._watch("reconnecting")
-        # Patience begins with the break: what was silent for a minute before has had no new try.
-        if self._broke_at is None:
-            self._broke_at = time.monotonic()
+        # Patience begins with the break. A host that samples says nothing for a while: a link that
+        # has held for that long was a good one.
+        now = time.monotonic()
+        if self._broke_at is None or now - self._opened_at > _PATIENCE_S:
+            self._broke_at = now
+            self._pause_s = _FIRST_PAUSE_S
         while True:
             if time.monotonic() - self._broke_at > _PATIENCE_S:
                 raise LinkLostError(
@@ -56,4 +60,5 @@ class Link:
             except UnreachableError as refused:
                 error = refused
             else:
+                self._opened_at = time.monotonic()
                 return

@@ -11,7 +11,8 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ _HEADER = re.compile(
 _PART = re.compile(r"\.(?P<name>.+)\.(?P<checksum>[0-9a-f]{1,64})\.part", re.ASCII)
 _BLOCK_BYTES = 1 << 16
 _SILENCE_S = 60.0
+_MOST_VAIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,10 @@ class Receiver:
         self._directory = directory
         self._max_bytes = max_bytes
         self._damaged: set[str] = set()
+        # How far each has come, and how often it was announced since it had come no further.
+        self._furthest: Counter[str] = Counter()
+        self._reached: dict[str, int] = {}
+        self._vain: Counter[str] = Counter()
 
     def parts(self) -> list[Part]:
         """Return what is here of what was sent before."""
@@ -69,17 +75,18 @@ class Receiver:
                 found.append(Part(match["name"], match["checksum"], path.stat().st_size))
         return found
 
-    def receive(self, text: str, channel: Channel, heard: Callable[[], None]) -> tuple[str, Path]:
+    def receive(self, text: str, channel: Channel) -> tuple[str, Path]:
         """Read one artifact after its header; return its name and the file.
 
         The header is ``name encoding size algorithm checksum offset``; size and checksum are of
-        the whole of what is sent, of which the bytes from the offset on follow. ``heard`` is
-        called for each piece that arrives. Raises HostError when it is too large or none that a
-        run has, LinkLostError when it has to be sent again.
+        the whole of what is sent, of which the bytes from the offset on follow. Raises HostError
+        when it is too large or none that a run has, or is announced again and again and does not
+        come; LinkLostError when it has to be sent again.
         """
         header = self._read_header(text)
         part = self._directory / f".{header.name}.{header.checksum}.part"
         final = self._directory / header.name
+        self._bound_attempts(header, text)
         with told(final):
             self._directory.mkdir(parents=True, exist_ok=True)
             have = part.stat().st_size if part.exists() else 0
@@ -91,7 +98,7 @@ class Receiver:
                     block = channel.read_block(wanted, _SILENCE_S)
                     out.write(block)
                     have += len(block)
-                    heard()
+                    self._furthest[header.name] = max(self._furthest[header.name], have)
         try:
             channel.read_line(_SILENCE_S)
         except EOFError:
@@ -107,6 +114,18 @@ class Receiver:
         """Remove what is no longer needed: everything has arrived, and the host knows it."""
         for path in self._directory.glob(".*.part"):
             path.unlink(missing_ok=True)
+
+    def _bound_attempts(self, header: _Header, text: str) -> None:
+        """Give a host up that announces an artifact and sends nothing new of it."""
+        name, furthest = header.name, self._furthest[header.name]
+        self._vain[name] = self._vain[name] + 1 if self._reached.get(name) == furthest else 0
+        self._reached[name] = furthest
+        if self._vain[name] >= _MOST_VAIN:
+            raise HostError(f"{name} is announced, and does not come", evidence=text)
+        # Of what the host has made anew, the pieces are of no use.
+        for path in self._directory.glob(f".{name}.*.part"):
+            if path.name != f".{name}.{header.checksum}.part":
+                path.unlink(missing_ok=True)
 
     def _read_header(self, text: str) -> _Header:
         found = _HEADER.fullmatch(text)

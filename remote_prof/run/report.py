@@ -54,9 +54,10 @@ def analyse(
     is on a CPU: that is how many are expected. Raises ParseError, and NoSamplesError where the
     view shows nothing of it.
     """
+    event = find_event(engine.name, request.event)
     profile = engine.parse(raw, request, keep_offsets=keep_offsets)
     expected = None
-    if cpu_time_s is not None and engine.events[request.event].of_cpu_time:
+    if cpu_time_s is not None and event.of_cpu_time:
         # Stacks of the kernel alone still count every sample; only the filter makes a difference.
         expected = round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
@@ -65,7 +66,7 @@ def analyse(
         profile,
         view,
         host=host.name if host else "",
-        process_names=target.names_by_pid if target else {},
+        process_names=target.names_by_pid if target and not engine.pids_inside else {},
     )
     return Analysis(shown, quality, tuple(hints(profile, quality)), view)
 

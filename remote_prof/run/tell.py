@@ -18,6 +18,7 @@ from remote_prof.run.manifest import TargetRecord
 from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
 
 _KILLED = 137  # by SIGKILL
+_NO_PROGRAM = 127  # as a shell says it, and so do the scripts of sidecars
 _WHO_KILLS = "by somebody, or by the kernel for want of memory"
 
 
@@ -125,7 +126,8 @@ def still_held(error: RemoteProfError, plan: LaunchPlan) -> RemoteProfError:
 
 def sidecar_failed(host: str, plan: LaunchPlan, seen: Observed, last_error: str) -> RemoteProfError:
     """Return the error for a sidecar that printed no sample."""
-    if seen.target_gone and plan.sidecar.pid_namespace != HOST_NAMESPACE:
+    inside = plan.sidecar.pid_namespace != HOST_NAMESPACE
+    if seen.target_gone and inside and seen.exit_code == _KILLED:
         return RemoteProfError(
             f"{host}: the target ended, and with it the sidecar in its pid namespace",
             evidence=f"exit code {seen.exit_code}; what was sampled until then is lost",
@@ -135,6 +137,12 @@ def sidecar_failed(host: str, plan: LaunchPlan, seen: Observed, last_error: str)
     what = "ended before it sampled anything"
     if seen.began_at_s is not None:
         what = f"{'was killed' if killed else 'ended'} before it printed a sample"
+    if seen.exit_code == _NO_PROGRAM:
+        return RemoteProfError(
+            f"{host}: the image {plan.sidecar.image} lacks the profiler",
+            evidence=last_error,
+            hint="name one that has it with --image; docs/engines.md says how to make it",
+        )
     said = last_error or (_WHO_KILLS if killed else "it printed nothing")
     return RemoteProfError(
         f"{host}: the sidecar {what}",
@@ -187,10 +195,10 @@ def no_samples(
     used = "its CPU use is not known"
     if cpu_time_s is not None:
         used = f"it used {cpu_time_s:.2f} s of CPU time in {sampled_s:.1f} s"
-    if not event.sampled:
+    if not event.of_cpu_time:
         return NoSamplesError(
             f"{target.container} on {host}: nothing to count ({event.title}) in {sampled_s:.1f} s",
-            evidence=used + ("; a wait counts when it ends" if event.unit == "us" else ""),
+            evidence="a wait counts when it ends" if event.unit == "us" else used,
             hint="profile it while it has work to do, or for longer (--duration 60)",
         )
     return NoSamplesError(

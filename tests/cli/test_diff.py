@@ -227,7 +227,7 @@ def test_runs_are_sides_and_their_hosts_are_added_up(runs: Cli) -> None:
     assert found["before"]["name"] == "api on prod-3, prod-4, run 20260101-a"
     assert found["before"]["total"] == 2000
     assert found["before"]["quality"]["expected"] == 1980
-    assert found["before"]["scope"] == "container, both stacks"
+    assert found["before"]["scope"] == "container, bpftrace cpu, both stacks"
     assert (found["before"]["frequency_hz"], found["before"]["duration_s"]) == (99, 10.0)
     assert found["after"]["name"] == "api on prod-3, run 20260102-b"
     assert found["after"]["total"] == 1000

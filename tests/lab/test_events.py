@@ -34,12 +34,13 @@ UNITS = {
     "syscalls": "calls",
     "wakeup": "us",
 }
+DURATION_S = 3
 ROUND_S = 0.08  # of waiting; what else a round costs is little
 
 
 def measured(tool: Tool, stock: Stock, host: LabHost, event: str) -> Done:
     """Run, and see that all went well and nothing is left."""
-    done = tool("run", "-H", host.name, "-C", "waits", "-d", 3, "--event", event)
+    done = tool("run", "-H", host.name, "-C", "waits", "-d", DURATION_S, "--event", event)
     assert done.code == 0, done.err
     assert done.run.differences() == []
     assert stock.left(host) == []
@@ -73,11 +74,29 @@ def test_the_known_functions_have_their_known_shares(
         assert weight(stacks, process, lambda stack: "handle_round" in stack) >= much + little
 
 
+# What a round costs: a factor in all counts would not change a share.
+ROUNDS = {"malloc": ("handle_round", 4000), "page-faults": ("touch", 40), "syscalls": ("ask", 40)}
+
+
+@pytest.mark.parametrize("event", ROUNDS)
+def test_each_is_counted_once(event: str, host: LabHost, tool: Tool, stock: Stock) -> None:
+    done = measured(tool, stock, host, event)
+    function, expected = ROUNDS[event]
+    rounds = DURATION_S / ROUND_S
+    for process in WAITS:
+        counted = weight(
+            done.run.stacks(),
+            process,
+            lambda stack: any(name.startswith(function) for name in stack),
+        )
+        assert 0.6 < counted / (expected * rounds) < 1.1, process
+
+
 def test_waits_are_as_long_as_they_are(host: LabHost, tool: Tool, stock: Stock) -> None:
     """The main thread waits 40 ms for time and 40 ms for a lock in each round: nearly always."""
     done = measured(tool, stock, host, "offcpu")
     stacks = done.run.stacks()
-    sampled_us = 1e6 * done.run.record["timings_s"]["sample"]
+    sampled_us = 1e6 * DURATION_S
     waited = weight(stacks, "waits", lambda stack: "handle_round" in stack)
     sleeps = {"wait_for_disk", "wait_for_peer"}
     asleep = weight(stacks, "waits", lambda stack: not sleeps.isdisjoint(stack))

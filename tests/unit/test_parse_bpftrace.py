@@ -122,6 +122,7 @@ def called(machine: str, number: str) -> Profile:
         ("aarch64", "173", "sys_getppid"),
         ("armv7l", "64", "sys_getppid"),
         ("x86_64", "999999", "sys_999999"),
+        ("x86_64", "-1", "sys_-1"),
         ("pdp11", "110", "sys_110"),
     ],
 )

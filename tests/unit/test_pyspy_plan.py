@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,9 @@ def test_children_of_an_interpreter_are_its_own() -> None:
         process(9, 8, "python3"),
         process(20, 1, "gunicorn"),
         process(21, 1, "nginx"),
+        # Also by way of a shell: py-spy follows all that is below it.
+        process(30, 9, "sh"),
+        process(31, 30, "python3"),
     )
     assert "for pid in 7 20 ; do" in script(found)
     assert "--subprocesses" in script(found)
@@ -72,7 +76,7 @@ def test_children_of_an_interpreter_are_its_own() -> None:
     ],
 )
 def test_events_are_options(asked: dict[str, object], options: str) -> None:
-    assert f"    {options} >/dev/null" in script(target(process(1, 0, "python3")), **asked)
+    assert f"    {options} >\"$pid.told\"" in script(target(process(1, 0, "python3")), **asked)
 
 
 @pytest.mark.parametrize(("duration_s", "whole"), [(0.2, 1), (1.0, 1), (1.5, 2), (30.0, 30)])
@@ -89,6 +93,20 @@ def test_what_is_no_python_is_refused() -> None:
     assert (found.severity, found.what) == (Severity.ERROR, "no Python runs in api")
     assert found.evidence == "its processes: p1, p10, p11, p12, p13, p14, p15, p16..."
     assert "--engine bpftrace" in found.fix
+    # Who names a process knows better than its name does.
+    named = target(process(7, 1, "[celeryd: w1]"), scope="process")
+    assert PySpy().problems(REQUEST, STATE.facts, named) == []
+    assert "for pid in 7 ; do" in script(named)
+
+
+def test_there_is_room_for_a_thread_for_each_process() -> None:
+    few, many = (
+        target(process(1, 0, "python3")),
+        target(*(process(n, 0, "python3") for n in range(1, 101))),
+    )
+    for found, expected in ((few, 72), (many, 864)):
+        (sidecar,) = PySpy().plan(REQUEST, STATE.facts, found)
+        assert (sidecar.pids_limit, sidecar.cpu_limit) == (expected, None)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +128,11 @@ while [ $# -gt 0 ]; do
   case $1 in --pid) pid=$2 ;; --output) out=$2 ;; esac
   shift
 done
-echo "py-spy> Sampling process $pid"
 if [ "$pid" = 8 ]; then echo "Error: Failed to find python version" >&2; exit 1; fi
+echo "py-spy> Sampling process 99 times a second for 10 seconds. Press Control-C to exit."
+sleep 0.2
+[ "$pid" != 9 ] || echo "py-spy> 1.20s behind in sampling, results may be inaccurate. Try less."
+echo "py-spy> Wrote raw flamegraph data to '$out'. Samples: 7 Errors: 2"
 echo "process $pid:\\"python3 app.py\\";thread ($pid): main;leaf (app.py:4) 7" > "$out"
 """
 
@@ -140,7 +161,9 @@ def test_what_the_script_prints_is_a_profile(tmp_path: Path) -> None:
         (Frame("python3 app.py", FrameKind.PROCESS, pid=pid), main, leaf): 7 for pid in (7, 9)
     }
     assert (profile.tool, profile.frequency_hz) == ("py-spy 0.4.3", 99)
-    assert (profile.unit, profile.notes) == ("samples", ())
+    late = "py-spy came too late to some samples: sample less often (--frequency)"
+    assert (profile.unit, profile.notes, profile.lost) == ("samples", (late,), 4)
+    assert PySpy().parse(done.stdout, replace(REQUEST, event="wall")).frequency_hz is None
     # Without the run it is told by its content.
     assert replace(read_profile("profile.txt", done.stdout), frequency_hz=99) == profile
 
@@ -164,5 +187,34 @@ def test_an_image_without_py_spy_says_so(tmp_path: Path) -> None:
 def test_output_that_is_cut_keeps_what_is_whole(tmp_path: Path) -> None:
     done = run_sidecar(tmp_path, target(process(7, 1, "python3"), process(9, 1, "python3")))
     lines = done.stdout.splitlines(keepends=True)
-    assert PySpy().parse(b"".join(lines[:3]), REQUEST).total == 7
+    cut = PySpy().parse(b"".join(lines[:-2]), REQUEST)
+    assert (cut.total, "the output ends before the end of the run" in cut.notes) == (7, True)
     assert PySpy().parse(b"".join(lines[:2]), REQUEST).total == 0
+
+
+def test_where_none_can_be_sampled_nothing_has_begun(tmp_path: Path) -> None:
+    done = run_sidecar(tmp_path, target(process(8, 1, "python3")))
+    assert b"@@ sampling" not in done.stdout
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, b"@@ end 1")
+
+
+def test_a_process_alone_is_the_root_by_its_command_line(tmp_path: Path) -> None:
+    found = target(Process(os.getpid(), "c" * 64, os.getpid(), 1, "python3"), scope="process")
+    done = run_sidecar(tmp_path, found)
+    (stack,) = PySpy().parse(done.stdout, REQUEST).stacks
+    assert (stack[0].pid, stack[0].kind) == (os.getpid(), FrameKind.PROCESS)
+    assert "pytest" in stack[0].name
+
+
+def test_a_command_line_of_several_lines_is_one_process() -> None:
+    raw = b"""# py-spy 0.4.3
+@@ sampling
+process 7:"python3 -c import time
+while True: time.sleep(1); x = 1
+";thread (7): MainThread;<module> (<string>:2) 5
+@@ end 0
+"""
+    profile = PySpy().parse(raw, REQUEST)
+    ((root, thread, _),) = profile.stacks
+    assert (root.pid, thread.name, profile.total, profile.notes) == (7, "MainThread", 5, ())
+    assert "while True" in root.name

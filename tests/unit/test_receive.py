@@ -51,6 +51,43 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def test_what_is_announced_and_does_not_come_is_given_up(place: Path) -> None:
+    receiver = Receiver(place, 1 << 20)
+    header = f"profile.txt plain 100 sha256 {digest(b'x' * 100)} "
+    for _ in range(10):
+        with pytest.raises(LinkLostError):
+            receiver.receive(f"{header}0", Bytes(b""))
+    with pytest.raises(HostError, match="is announced, and does not come"):
+        receiver.receive(f"{header}0", Bytes(b""))
+
+
+def test_a_link_that_breaks_often_and_brings_something_each_time_is_none_of_that(
+    place: Path,
+) -> None:
+    receiver = Receiver(place, 1 << 20)
+    data = bytes(range(100))
+    header = f"profile.txt plain 100 sha256 {digest(data)} "
+    for number in range(99):
+        with pytest.raises(LinkLostError):
+            receiver.receive(f"{header}{number}", Bytes(data[number : number + 1]))
+    assert receiver.receive(f"{header}99", Bytes(data[99:] + b"\n"))[1].read_bytes() == data
+
+
+def test_a_host_that_sends_another_file_each_time_is_given_up(place: Path) -> None:
+    receiver = Receiver(place, 1 << 20)
+
+    def announce(number: int) -> None:
+        header = f"profile.txt plain 100 sha256 {digest(bytes([number]))} 0"
+        receiver.receive(header, Bytes(b"x" * 50))
+
+    for number in range(11):
+        with pytest.raises(LinkLostError):
+            announce(number)
+        assert len(list(place.glob(".*.part"))) == 1
+    with pytest.raises(HostError, match="is announced, and does not come"):
+        announce(11)
+
+
 def send(
     place: Path,
     data: bytes,
@@ -68,7 +105,7 @@ def send(
     checksum = checksum or f"sha256 {digest(data)}"
     receiver = receiver or Receiver(place, max_bytes)
     header = f"{name} {encoding} {size} {checksum} {offset}"
-    got, path = receiver.receive(header, Bytes(data[offset:] + b"\nnext"), lambda: None)
+    got, path = receiver.receive(header, Bytes(data[offset:] + b"\nnext"))
     assert got == name
     assert path == place / name
     assert path.stat().st_mode & 0o777 == 0o444
@@ -94,7 +131,7 @@ def test_a_transfer_goes_on_where_it_stopped(place: Path) -> None:
     receiver = Receiver(place, 1 << 20)
     header = f"profile.txt gzip {len(PACKED)} sha256 {digest(PACKED)} 0"
     with pytest.raises(LinkLostError):
-        receiver.receive(header, Bytes(PACKED[:20]), lambda: None)
+        receiver.receive(header, Bytes(PACKED[:20]))
     assert not (place / "profile.txt").exists()
     # Also in another process.
     assert Receiver(place, 1 << 20).parts() == [Part("profile.txt", digest(PACKED), 20)]
@@ -189,7 +226,7 @@ def test_a_host_cannot_choose_where_a_file_goes(place: Path, name: str, size: in
 )
 def test_a_header_that_is_cut_is_refused(place: Path, header: str) -> None:
     with pytest.raises(HostError, match="not asked for"):
-        Receiver(place, 1000).receive(header, Bytes(b""), lambda: None)
+        Receiver(place, 1000).receive(header, Bytes(b""))
 
 
 def test_other_files_are_no_parts(place: Path) -> None:

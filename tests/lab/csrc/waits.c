@@ -11,7 +11,8 @@
  *   waits for time       wait_for_disk, wait_for_peer    30 ms, 10 ms
  *   waits for a lock     update_index, read_index        30 ms, 10 ms, held by hold_index
  *   page faults          warm_cache, copy_reply          30, 10 new pages
- *   allocations          fill_cache, build_reply         3, 1 blocks of 1000 bytes
+ *   allocations          fill_cache, build_reply         3, 1 blocks of 1000 bytes, by functions
+ *                                                        that call each other in some libraries
  *   system calls         ask_often, ask_once             30, 10 of getppid(2)
  *
  * Most libraries keep no frame pointers, and what has no frame hides its caller: so between each of
@@ -130,16 +131,40 @@ NOINLINE static void *get_block(void)
     return block;
 }
 
+NOINLINE static void *get_zeros(void)
+{
+    void *block = calloc(BLOCK / 10, 10);
+    sink++;
+    return block;
+}
+
+NOINLINE static void *get_more(void *block)
+{
+    block = realloc(block, BLOCK);
+    sink++;
+    return block;
+}
+
+NOINLINE static void *get_aligned(void)
+{
+    void *block = NULL;
+    if (posix_memalign(&block, 64, BLOCK))
+        exit(1);
+    sink++;
+    return block;
+}
+
 NOINLINE void fill_cache(void **blocks)
 {
-    for (int i = 0; i < 3; i++)
-        blocks[i] = get_block();
+    blocks[0] = get_block();
+    blocks[1] = get_zeros();
+    blocks[2] = get_more(NULL);
     sink++;
 }
 
 NOINLINE void build_reply(void **blocks)
 {
-    blocks[3] = get_block();
+    blocks[3] = get_aligned();
     sink++;
 }
 
