@@ -165,4 +165,4 @@ def test_engines_say_whether_they_would_work_there(debian13: LabHost, tool: Tool
         assert line.rstrip().endswith(f"works, if {program} is in the image")
     done = tool("engines", "-H", debian13.name, "-C", "api")
     assert done.code == 0
-    assert done.out.splitlines()[3].endswith("no: no Python runs in api")
+    assert done.out.splitlines()[3].rstrip().endswith("no: no Python runs in api")

@@ -76,7 +76,7 @@ def test_children_of_an_interpreter_are_its_own() -> None:
     ],
 )
 def test_events_are_options(asked: dict[str, object], options: str) -> None:
-    assert f"    {options} >\"$pid.told\"" in script(target(process(1, 0, "python3")), **asked)
+    assert f'    {options} >"$pid.told"' in script(target(process(1, 0, "python3")), **asked)
 
 
 @pytest.mark.parametrize(("duration_s", "whole"), [(0.2, 1), (1.0, 1), (1.5, 2), (30.0, 30)])
