@@ -110,7 +110,11 @@ class _Run:
             self._run()
         except RemoteProfError as raised:
             error = raised
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, RuntimeError) as raised_here:
+            # An interrupt that comes while threading takes a lock surfaces as an error of that
+            # lock, which is no longer held.
+            if isinstance(raised_here, RuntimeError) and not self._interrupt.requested:
+                raise
             error = tell.left_at_once(self._job.host, self._plan if self._holds() else None)
         finally:
             self._connection.close()

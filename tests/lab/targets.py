@@ -60,6 +60,7 @@ def targets(api_load: float) -> tuple[Target, ...]:
             "python",
             ("python3", "/opt/app/app.py"),
             (*_ALONE, "--user", "1000:1000"),
+            start=False,
             image=PYTHON_IMAGE,
         ),
         Target("idle", ("sleep", "1000000")),

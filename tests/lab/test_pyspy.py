@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .model import PYTHON_IMAGE, LabHost
+from .model import PYTHON_IMAGE, Lab, LabHost
 from .test_sidecar_rights import (
     CAPABILITIES,
     OF_MEMORY,
@@ -22,6 +22,17 @@ from .test_sidecar_rights import (
 from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
 
 RUN = ("run", "-C", "python", "--engine", "pyspy")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _at_work(lab: Lab) -> Iterator[None]:
+    """Have the target run for these tests alone: it takes CPU time from others."""
+    for host in lab.hosts.values():
+        host.docker("start", "python")
+    time.sleep(1)
+    yield
+    for host in lab.hosts.values():
+        host.docker("kill", "python")
 
 
 def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:

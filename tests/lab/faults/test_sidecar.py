@@ -11,6 +11,7 @@ from tests.lab.model import SIDECAR_IMAGE, TARGET_IMAGE
 from tests.lab.tool import Done, our_containers
 
 _ENDED = "error: …the sidecar ended before it sampled anything"
+_LACKS = "error: …lacks the profiler"
 
 
 def _with(bench: Bench, name: str, *more: object) -> Done:
@@ -19,7 +20,7 @@ def _with(bench: Bench, name: str, *more: object) -> Done:
     return bench.start("--image", image, *more).end(180)
 
 
-@fault(Row("the image has no bpftrace", "start", _ENDED, 1, NOTHING))
+@fault(Row("the image has no bpftrace", "start", _LACKS, 1, NOTHING))
 def test_no_bpftrace(bench: Bench) -> Done:
     return bench.start("--image", TARGET_IMAGE).end()
 

@@ -1,7 +1,7 @@
 """The program in the lab's Python target: known functions with known shares of its work.
 
 ``handle_request`` spends three quarters of its time in ``render_reply`` and one in
-``parse_request``. The main thread works a seventh of the time, a thread called ``waiter`` waits all
+``parse_request``. The main thread works a quarter of the time, a thread called ``waiter`` waits all
 the time, and a child process, which is the same program, works in ``compress_logs``.
 
 ``app.py count`` does one thing as often as it can, and prints ten times a second the time, its CPU
@@ -50,7 +50,7 @@ def serve(work) -> None:  # type: ignore[no-untyped-def]
         begun = time.thread_time()
         for _ in range(5):
             work()
-        time.sleep(6 * (time.thread_time() - begun))
+        time.sleep(3 * (time.thread_time() - begun))
 
 
 def count() -> None:
