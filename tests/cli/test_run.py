@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,8 @@ import pytest
 
 from remote_prof.errors import LinkLostError
 from remote_prof.run.directory import RunDirectory
-from remote_prof.transport import Result
-from tests.cli.scripted import LINK_BREAKS, Script, launched
+from remote_prof.transport import Command, Result
+from tests.cli.scripted import LINK_BREAKS, Script, ScriptedConnection, launched
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Cli
@@ -135,6 +137,31 @@ def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("remote_prof.run.link.time.sleep", lambda _: None)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_an_interrupt_while_a_lock_is_taken_is_an_interrupt(
+    cli: Cli, script: Script, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    """Where the exception of a signal comes in the middle of threading's own work."""
+
+    def run(self: ScriptedConnection, command: Command, timeout_s: float) -> Result:
+        del self, command, timeout_s
+        if asked:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
+        raise RuntimeError("release unlocked lock")
+
+    monkeypatch.setattr(ScriptedConnection, "run", run)
+    script.hosts = {"prod-3": []}
+    if not asked:
+        with pytest.raises(RuntimeError):
+            cli(*RUN, "prod-3", "-C", "api")
+        return
+    done = cli(*RUN, "prod-3", "-C", "api")
+    assert done.code == 130
+    assert "error: prod-3: interrupted" in done.err
+    assert "nothing of the run is on the host" in done.err
 
 
 @pytest.mark.usefixtures("_no_patience")
