@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from remote_prof.render import RENDERERS
@@ -168,7 +169,7 @@ def measure_help(rounds: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(4 * rounds + 1):
         for name, argv in commands.items():
-            taken = _beyond(0, lambda argv=argv: _call(argv))  # type: ignore[misc]
+            taken = _beyond(0, partial(_call, argv))
             if number:
                 seconds[name].append(taken)
     ratios = [a / b for a, b in zip(seconds["--help"], seconds["typer"], strict=True)]

@@ -294,6 +294,7 @@ def _with(command: Callable[..., _R], kind: type[Any], name: str) -> Callable[..
 
     del wrapper.__wrapped__
     signature = inspect.Signature([*own, *added], return_annotation=hints.get("return"))
+    # inspect and Typer read it; the type of a function does not have it.
     wrapper.__signature__ = signature  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
     return wrapper

@@ -16,6 +16,7 @@ class FrozenDict(dict[str, Any]):
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (dict(self),)
 
+    # A dict has None there: it can change, this cannot.
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self))
 

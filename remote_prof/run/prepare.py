@@ -77,7 +77,11 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
     Everything that speaks against the run is in ``problems``, at once; then there is no plan.
     Raises HostError, LinkLostError.
     """
-    state = gather_state(connection, job.query)
+    return judge(job, gather_state(connection, job.query))
+
+
+def judge(job: HostJob, state: HostState) -> Prepared:
+    """Plan a run on a host as it was read. Pure, but for the time of this machine's clock."""
     facts = state.facts
     problems = [*check_host(facts, job.request.image), *check_clock(facts, time.time())]
     target = None
@@ -112,27 +116,21 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
 
 
 def examine_engines(job: HostJob) -> list[Prepared]:
-    """Prepare with each engine in turn, for what it measures usually, over one connection.
+    """Read a host once, and plan with each engine in turn, for what it measures usually.
 
     Raises UnreachableError, HostError, LinkLostError.
     """
     connection = connect(job.host, job.ssh)
     try:
         connection.open()
-        return [
-            prepare(
-                replace(
-                    job,
-                    request=replace(
-                        job.request, engine=engine.name, event=next(iter(engine.events))
-                    ),
-                ),
-                connection,
-            )
-            for engine in ENGINES
-        ]
+        state = gather_state(connection, job.query)
     finally:
         connection.close()
+    requests = (
+        replace(job.request, engine=engine.name, event=next(iter(engine.events)))
+        for engine in ENGINES
+    )
+    return [judge(replace(job, request=request), state) for request in requests]
 
 
 def refusal(prepared: Prepared) -> PreflightError:

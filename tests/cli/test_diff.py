@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from pydantic import TypeAdapter
 
 from remote_prof.cli.app import app
 from remote_prof.cli.completion import complete_profile
@@ -83,7 +84,7 @@ def make_run(
         "formats": ("folded",),
     }
     asked |= request
-    made = RequestRecord(**asked)  # type: ignore[arg-type]
+    made = TypeAdapter(RequestRecord).validate_python(asked)
     at = "2026-01-31T23:59:59+00:00"
     manifest = Manifest(MANIFEST_VERSION, name, "0.1", ("run",), at, at, made, tuple(records))
     directory.write_manifest(manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import shutil
@@ -212,13 +213,21 @@ def test_the_sidecar_fits_odd_hosts() -> None:
     [("cpu", "user"), ("cpu", "kernel"), *((event, "both") for event in Bpftrace.events)],
 )
 def test_the_script_is_as_expected(event: str, stacks: str, bless: bool) -> None:
+    """Whole for the usual one, which shows what all share; of the others, what is theirs."""
     sidecar = Bpftrace().plan(replace(REQUEST, event=event, stacks=stacks), FACTS, API)[0]
-    expected = DATA / "sidecar" / f"{event}-{stacks}.sh"
+    usual = Bpftrace().plan(REQUEST, FACTS, API)[0].script
+    script = sidecar.script
+    if (event, stacks) != ("cpu", "both"):
+        lines = difflib.unified_diff(
+            usual.splitlines(keepends=True), script.splitlines(keepends=True), n=0
+        )
+        script = "".join(lines)
+    expected = DATA / "sidecar" / f"{event}-{stacks}.{'sh' if script == usual else 'diff'}"
     if bless:
         expected.parent.mkdir(exist_ok=True)
-        expected.write_text(sidecar.script)
+        expected.write_text(script)
     assert expected.exists(), f"{expected} is missing: look at it, then pytest --bless"
-    assert sidecar.script == expected.read_text()
+    assert script == expected.read_text()
 
 
 TRACED = {"offcpu", "wakeup", "syscalls", "lock"}
