@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.lab import Lab, LabHost
 from tests.lab.control import down, up
-from tests.lab.model import PYTHON_IMAGE, SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
+from tests.lab.model import LANGUAGES_IMAGE, SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
 from tests.lab.tool import SAMPLING, Running, Tool
 
 CONTAINER = "bench"
@@ -36,7 +36,7 @@ WORK = {
     "page-faults": (TARGET_IMAGE, *_WAITS, "fault"),
     "malloc": (TARGET_IMAGE, *_WAITS, "malloc"),
     "syscalls": (TARGET_IMAGE, *_WAITS, "syscall"),
-    "pyspy": (PYTHON_IMAGE, "python3", "/opt/app/app.py", "count"),
+    "pyspy": (LANGUAGES_IMAGE, "python3", "/opt/app/app.py", "count"),
 }
 """The image and the command that each event, or engine, is measured on."""
 

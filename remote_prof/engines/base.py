@@ -12,6 +12,7 @@ from remote_prof.profile.model import Profile
 from remote_prof.records import Problem
 
 HOST_NAMESPACE = "host"
+NO_NETWORK = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class ProfileRequest:
 class Sidecar:
     """The one container that an engine adds to a host.
 
-    ``pid_namespace`` is the host's, or that of a container (``container:ID``).
+    ``pid_namespace`` is the host's, or that of a container (``container:ID``); ``network`` is none,
+    or that of a container. ``user`` is who runs in it (``UID:GID``), root where it is empty.
     ``script`` is what ``sh -c`` runs in it; its standard output is the raw profile.
     ``environment`` is what a person may change when running it by hand. ``capabilities`` are all
     that it gets, unless ``privileged``. ``mounts`` are directories of the host, and
@@ -73,6 +75,8 @@ class Sidecar:
     pids_limit: int | None = None
     mounts: tuple[tuple[str, str], ...] = ()
     pid_namespace: str = HOST_NAMESPACE
+    network: str = NO_NETWORK
+    user: str = ""
 
 
 class Engine(Protocol):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 _ID = re.compile(r"[0-9a-f]{64}")
 _STATUS = re.compile(r"/proc/([0-9]{1,10})/status:(\w+):\s*(.*)")
 _PATH = re.compile(r"/proc/([0-9]{1,10})/cgroup:[0-9]+:([^:]*):(.*)")
+_PROGRAM = re.compile(r"/proc/([0-9]{1,10})/exe -> (/.*)")
+_RUNTIME = re.compile(r"/proc/([0-9]{1,10})/maps:/lib(python|jvm|node)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _LAST_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,10})\s*\Z")
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ")
@@ -27,6 +29,7 @@ _LANGUAGES = (
     ("dotnet", ".NET"),
     ("beam", "Erlang"),
 )
+_RUNTIMES = {"python": "Python", "jvm": "Java", "node": "Node.js"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,10 @@ class Process:
 
     ``pid`` is the host's, ``container_pid`` the one seen inside. ``cgroup`` is its path in the
     unified tree, ``cpuacct`` in the v1 controller's; empty where there is none.
-    ``cpu_share`` is of one CPU, None where it was not measured.
+    ``cpu_share`` is of one CPU, None where it was not measured. ``uid`` and ``gid`` are the
+    effective ones, as the host has them. ``program`` is the path of what it runs, in its own file
+    system, and ``runtime`` the interpreter or VM that it has loaded as a library (python, jvm,
+    node): both empty where the login may not see them.
     """
 
     pid: int
@@ -47,13 +53,26 @@ class Process:
     cgroup: str = ""
     cpuacct: str = ""
     cpu_share: float | None = None
+    uid: int | None = None
+    gid: int | None = None
+    program: str = ""
+    runtime: str = ""
 
     @property
     def language(self) -> str:
-        """A guess from the name and the program's path: ``native`` where nothing is known."""
-        program = self.arguments.split(" ", 1)[0].rpartition("/")[2]
+        """What it runs, ``native`` where that is no interpreter and no VM that is known.
+
+        The program itself tells it, and the libraries that it has loaded. Where they cannot be
+        seen it is a guess from the name and the arguments.
+        """
+        if self.runtime:
+            return _RUNTIMES[self.runtime]
+        if self.program:
+            names = [self.program.rpartition("/")[2]]
+        else:
+            names = [self.arguments.split(" ", 1)[0].rpartition("/")[2], self.name]
         for start, language in _LANGUAGES:
-            if program.startswith(start) or self.name.startswith(start):
+            if any(name.startswith(start) for name in names):
                 return language
         return "native"
 
@@ -71,6 +90,8 @@ def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
             paths.setdefault(int(found[1]), {})["cpuacct" if found[2] else ""] = found[3]
     arguments = dict(_arguments(sections.get("arguments", [])))
     shares = _cpu_shares(sections)
+    programs = dict(_found(_PROGRAM, sections.get("programs", [])))
+    runtimes = dict(_found(_RUNTIME, sections.get("runtimes", [])))
     return tuple(
         Process(
             pid=pid,
@@ -82,6 +103,10 @@ def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
             cgroup=paths.get(pid, {}).get("", ""),
             cpuacct=paths.get(pid, {}).get("cpuacct", ""),
             cpu_share=shares.get(pid),
+            uid=_effective(fields.get("Uid", "")),
+            gid=_effective(fields.get("Gid", "")),
+            program=programs.get(pid, "").removesuffix(" (deleted)"),
+            runtime=runtimes.get(pid, ""),
         )
         for pid, fields in sorted(status.items())
         if pid in owners
@@ -91,6 +116,18 @@ def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
 def _last_number(text: str, default: int) -> int:
     found = _LAST_NUMBER.search(text)
     return int(found[1]) if found else default
+
+
+def _effective(text: str) -> int | None:
+    # real, effective, saved, file system's
+    numbers = text.split()
+    return int(numbers[1]) if len(numbers) == 4 and _NUMBER.fullmatch(numbers[1]) else None
+
+
+def _found(form: re.Pattern[str], lines: list[str]) -> Iterator[tuple[int, str]]:
+    for line in lines:
+        if match := form.search(line):
+            yield int(match[1]), match[2]
 
 
 def _owners(lines: list[str]) -> Iterator[tuple[int, str]]:

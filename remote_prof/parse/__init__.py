@@ -12,6 +12,7 @@ from remote_prof.parse.austin import parse_austin, recognises_austin
 from remote_prof.parse.bpftrace import parse_bpftrace, recognises_bpftrace
 from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpftrace_json
 from remote_prof.parse.compose import without_prefixes
+from remote_prof.parse.enclosed import has_enclosed, parse_enclosed
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
 from remote_prof.parse.pprof import parse_pprof, recognises_pprof
@@ -100,7 +101,10 @@ def read_profile(
         data, notes = unpack(data)
         if not data or data.isspace():
             return Profile((), {}, notes=notes)
-        profile = (reader or _recognise(data)).parse(data, keep_offsets=keep_offsets)
+        if has_enclosed(data[:_HEAD_BYTES]):
+            profile = parse_enclosed(data, lambda file: read_profile(name, file, reader=reader))
+        else:
+            profile = (reader or _recognise(data)).parse(data, keep_offsets=keep_offsets)
     except ParseError as error:
         raise ParseError(
             f"{name}: {error.what}",

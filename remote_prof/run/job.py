@@ -17,6 +17,7 @@ from remote_prof.errors import (
     RemoteProfError,
 )
 from remote_prof.host.containers import Container
+from remote_prof.parse.enclosed import enclosed
 from remote_prof.records import Problem
 from remote_prof.run import tell
 from remote_prof.run.directory import RunDirectory
@@ -260,6 +261,9 @@ class _Run:
             if self._denied():
                 raise tell.all_rights_refused(name, plan, last_error)
             raise tell.sidecar_failed(name, plan, seen, last_error)
+        self._artifacts += [
+            self._directory.write(where / file.name, file.data, raw=True) for file in enclosed(raw)
+        ]
         self._analysis = analyse(
             find_engine(request.engine),
             raw,

@@ -26,9 +26,10 @@ HOST_PACKAGES = {
     "trixie": ("docker.io", "docker-cli", "docker-compose"),
 }
 LOGIN_PACKAGES = ("openssh-server", "iptables", "procps", "sudo", "opendoas", "tcsh", "fish")
-SIDECAR_PACKAGES = ("bpftrace",)
-PY_SPY = "py-spy==0.4.3"
-PYTHON_SUITE, PYTHON_PACKAGES = "trixie", ("python3-minimal",)
+SIDECAR_PACKAGES = ("bpftrace", "linux-perf", "python3-minimal", "jattach")
+PY_SPY, AUSTIN = "py-spy==0.4.3", "austin-dist==4.0.0"
+LANGUAGES_SUITE = "trixie"
+LANGUAGES_PACKAGES = ("python3-minimal", "nodejs", "openjdk-21-jre-headless")
 
 USERS = {
     "ops": ("/bin/bash", "docker"),
@@ -96,7 +97,7 @@ _NOT_IN_AN_IMAGE = (
 )
 
 CSRC = Path(__file__).parent / "csrc"
-APP = Path(__file__).parent / "pysrc" / "app.py"
+APPS = Path(__file__).parent / "appsrc"
 _FRAMES = ("-O0", "-g", "-fno-omit-frame-pointer")
 PROGRAMS = {
     "svc": ("gcc", *_FRAMES, "-static", "svc.c"),
@@ -115,7 +116,7 @@ class Built:
     roots: dict[str, Path]
     sidecars: dict[str, Path]
     target: Path
-    python: Path
+    languages: Path
 
 
 def build(specs: Iterable[HostSpec]) -> Built:
@@ -123,20 +124,20 @@ def build(specs: Iterable[HostSpec]) -> Built:
     suites = sorted({spec.suite for spec in specs})
     build_dir().mkdir(parents=True, exist_ok=True)
     say(f"build cache: {build_dir()}; mirror: {machine.mirror()}")
-    wanted = {*suites, *BPFTRACE.values(), PYTHON_SUITE}
+    wanted = {*suites, *BPFTRACE.values(), LANGUAGES_SUITE}
     with ThreadPoolExecutor(max_workers=2) as pool:
         bases = {suite: pool.submit(base, suite) for suite in sorted(wanted)}
         target = pool.submit(target_image)
         for future in bases.values():
             future.result()
         roots = {suite: pool.submit(host_root, suite) for suite in suites}
-        python = pool.submit(python_image)
+        languages = pool.submit(languages_image)
         sidecars = {name: pool.submit(sidecar_image, name) for name in BPFTRACE}
         return Built(
             {suite: future.result() for suite, future in roots.items()},
             {name: future.result() for name, future in sidecars.items()},
             target.result(),
-            python.result(),
+            languages.result(),
         )
 
 
@@ -186,40 +187,54 @@ def host_root(suite: str) -> Path:
 def sidecar_image(generation: str) -> Path:
     """Give the tar of a sidecar's file system, for ``docker import``."""
     start = base(BPFTRACE[generation])
-    inputs = [_VERSION, start.name, SIDECAR_PACKAGES, PY_SPY, _NOT_IN_AN_IMAGE]
+    inputs = [_VERSION, start.name, SIDECAR_PACKAGES, PY_SPY, AUSTIN, _NOT_IN_AN_IMAGE]
 
     def make(root: Path) -> None:
         _install(start, root, SIDECAR_PACKAGES, _log(f"sidecar-{generation}"))
-        _add_py_spy(root)
+        _add_wheel(root, PY_SPY, "py-spy")
+        _add_wheel(root, AUSTIN, "austin", "austinp")
         _slim(root)
 
     return cached(f"sidecar-{generation}.tar", inputs, _packed(make))
 
 
-def python_image() -> Path:
-    """Give the tar of the Python target's file system: Debian's interpreter, and the program."""
-    start = base(PYTHON_SUITE)
-    inputs = [_VERSION, start.name, PYTHON_PACKAGES, APP.read_text(), _NOT_IN_AN_IMAGE]
+def languages_image() -> Path:
+    """Give the tar of a file system with Python, Node and Java; programs for them and for Go."""
+    start = base(LANGUAGES_SUITE)
+    sources = [path.read_text() for path in sorted(APPS.iterdir())]
+    inputs = [_VERSION, start.name, LANGUAGES_PACKAGES, sources, PROGRAMS["svc"], _NOT_IN_AN_IMAGE]
 
     def make(root: Path) -> None:
-        _install(start, root, PYTHON_PACKAGES, _log("python"))
+        log = _log("languages")
+        _install(start, root, LANGUAGES_PACKAGES, log)
         _slim(root)
-        (root / "opt/app").mkdir()
-        shutil.copy(APP, root / "opt/app/app.py")
+        place = root / "opt/app"
+        place.mkdir()
+        for name in ("app.py", "app.js"):
+            shutil.copy(APPS / name, place / name)
+        run(["javac", "--release", "17", "-d", str(place), str(APPS / "App.java")], log=log)
+        # A home and a cache of its own: the compiler wants them, and not everybody has one.
+        with tempfile.TemporaryDirectory() as cache:
+            settings = {"CGO_ENABLED": "0", "GOCACHE": cache, "GO111MODULE": "off"}
+            argv = ["go", "build", "-o", str(place / "app-go"), str(APPS / "app.go")]
+            run(argv, env={**os.environ, **settings}, log=log)
+        _compile("svc", place)
 
-    return cached("python.tar", inputs, _packed(make))
+    return cached("languages.tar", inputs, _packed(make))
 
 
-def _add_py_spy(root: Path) -> None:
-    """Take the program out of its wheel: it is linked statically and needs no Python."""
+def _add_wheel(root: Path, requirement: str, *names: str) -> None:
+    """Take programs out of a wheel that are linked statically, or against the C library alone."""
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
     with tempfile.TemporaryDirectory() as place:
-        run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", place, PY_SPY])
+        run([*pip, "-d", place, requirement])
         (wheel,) = Path(place).glob("*.whl")
         with zipfile.ZipFile(wheel) as files:
-            (name,) = [n for n in files.namelist() if n.endswith(".data/scripts/py-spy")]
-            program = root / "usr/local/bin/py-spy"
-            program.write_bytes(files.read(name))
-            program.chmod(0o755)
+            for name in names:
+                (found,) = [n for n in files.namelist() if n.endswith(f"/{name}")]
+                program = root / "usr/local/bin" / name
+                program.write_bytes(files.read(found))
+                program.chmod(0o755)
 
 
 def _slim(root: Path) -> None:
@@ -247,9 +262,8 @@ def target_image() -> Path:
         for applet in run([str(busybox), "--list"]).split():
             if applet != "busybox":
                 (root / "bin" / applet).symlink_to("busybox")
-        for name, (compiler, *flags, source) in PROGRAMS.items():
-            program = root / "opt/app" / name
-            run([compiler, *flags, "-o", str(program), str(CSRC / source)])
+        for name in PROGRAMS:
+            _compile(name, root / "opt/app")
         libraries = run(["ldd", str(root / "opt/app/waits-glibc")])
         found = [Path(path) for path in re.findall(r"(/\S+) \(0x", libraries)]
         for library in (*found, *Path("/lib").glob("ld-musl-*.so.1")):
@@ -258,6 +272,11 @@ def target_image() -> Path:
             shutil.copy(library, place)
 
     return cached("target.tar", inputs, _packed(make))
+
+
+def _compile(name: str, directory: Path) -> None:
+    compiler, *flags, source = PROGRAMS[name]
+    run([compiler, *flags, "-o", str(directory / name), str(CSRC / source)])
 
 
 def _install(start: Path, new: Path, packages: Iterable[str], log: Path) -> None:

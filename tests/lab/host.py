@@ -19,7 +19,7 @@ from . import machine, processes
 from .build import USERS, WITH_PASSWORD, Built
 from .model import (
     BPFTRACE,
-    PYTHON_IMAGE,
+    LANGUAGES_IMAGE,
     SANE_PATH,
     SIDECAR_IMAGE,
     TARGET_IMAGE,
@@ -235,7 +235,7 @@ class HostBuilder:
         """Import the sidecars while the targets start."""
         with ThreadPoolExecutor(2) as pool:
             sidecars = [pool.submit(self._load_sidecar, host, name) for name in BPFTRACE]
-            self._import(host, self.built.python, PYTHON_IMAGE)
+            self._import(host, self.built.languages, LANGUAGES_IMAGE)
             self._import(host, self.built.target, TARGET_IMAGE)
             self._start_targets(host)
             for sidecar in sidecars:

@@ -25,6 +25,8 @@ PACKAGES: Mapping[str, str] = {
     "ssh-keygen": "openssh-client",
     "gcc": "gcc",
     "musl-gcc": "musl-tools",
+    "javac": "default-jdk-headless",
+    "go": "golang-go",
     "busybox": "busybox-static",
     "nsenter": "util-linux",
     "unshare": "util-linux",

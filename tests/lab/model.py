@@ -15,7 +15,7 @@ SIDECAR_IMAGE = "quay.io/iovisor/bpftrace:v0.23.2"
 """The name under which each host holds the sidecar of its own generation."""
 
 TARGET_IMAGE = "lab/target:latest"
-PYTHON_IMAGE = "lab/python:latest"
+LANGUAGES_IMAGE = "lab/languages:latest"
 SANE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_LOGIN = "ops"
 

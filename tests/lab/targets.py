@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .model import PYTHON_IMAGE, TARGET_IMAGE
+from .model import LANGUAGES_IMAGE, TARGET_IMAGE
 
 API_SHARES: Mapping[str, float] = {
     "main": 1.0,
@@ -56,19 +56,32 @@ def targets(api_load: float) -> tuple[Target, ...]:
         Target("deep", ("/opt/app/svc", "deep", str(DEEP_FRAMES), small)),
         Target("nofp", ("/opt/app/svc-nofp", "serve", small)),
         Target("waits", ("sh", "-c", f"{waits} wait")),
-        Target(
-            "python",
-            ("python3", "/opt/app/app.py"),
-            (*_ALONE, "--user", "1000:1000"),
-            start=False,
-            image=PYTHON_IMAGE,
-        ),
+        _language("python", "python3", "/opt/app/app.py"),
+        _language("node", "node", "/opt/app/app.js"),
+        _language("java", "java", *JAVA_OPTIONS, "App"),
+        _language("go", "/opt/app/app-go", "6060"),
+        # One of each in the same container.
+        _language("mixed", "sh", "-c", MIXED),
         Target("idle", ("sleep", "1000000")),
         Target("exiting", ("/opt/app/svc", "burn", str(BURN_S)), start=False),
         Target("stopped", ("true",), start=False),
         Target("web-1", ("sleep", "1000000"), _compose("web")),
         Target("web-2", ("sleep", "1000000"), _compose("worker")),
     )
+
+
+JAVA_OPTIONS = ("-Xmx64m", "-XX:+UseSerialGC", "-cp", "/opt/app")
+MIXED = (
+    "/opt/app/svc serve 50 & python3 /opt/app/app.py & node /opt/app/app.js & "
+    f"java {' '.join(JAVA_OPTIONS)} App & /opt/app/app-go 6060 & wait"
+)
+"""Commands of a container with a native, a Python, a Node, a Java and a Go process."""
+
+
+def _language(name: str, *command: str) -> Target:
+    """Give a target that is started for its tests alone: it takes CPU time from others."""
+    options = (*_ALONE, "--user", "1000:1000")
+    return Target(name, command, options, start=False, image=LANGUAGES_IMAGE)
 
 
 def _compose(service: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .model import PYTHON_IMAGE, Lab, LabHost
+from .model import LANGUAGES_IMAGE, Lab, LabHost
 from .test_sidecar_rights import (
     CAPABILITIES,
     OF_MEMORY,
@@ -137,7 +137,7 @@ def leaving(debian13: LabHost) -> Iterator[str]:
     """Give a container of the same program that can be ended."""
     name = "leaving"
     alone = ("--network", "none", "--name", name)
-    debian13.docker("run", "-d", *alone, PYTHON_IMAGE, "python3", "/opt/app/app.py")
+    debian13.docker("run", "-d", *alone, LANGUAGES_IMAGE, "python3", "/opt/app/app.py")
     yield name
     debian13.docker("rm", "-f", name)
 

@@ -1,0 +1,67 @@
+/**
+ * The program in the lab's Java target: known functions with known shares of its work.
+ *
+ * <p>handleRequest spends three quarters of its time in renderReply and one in parseRequest; it is
+ * at work a quarter of the time. "App count" does one thing as often as it can, and prints ten times
+ * a second the time, its CPU time (both in nanoseconds), and how often it has done it.
+ */
+public class App {
+    static volatile long sink;
+
+    static long hotLeaf(int loops) {
+        long total = 0;
+        for (int number = 0; number < loops; number++) {
+            total = (total * 31 + number) % 1000003;
+        }
+        return total;
+    }
+
+    static void parseRequest() {
+        sink += hotLeaf(100_000);
+    }
+
+    static void renderReply() {
+        sink += hotLeaf(300_000);
+    }
+
+    static void handleRequest() {
+        parseRequest();
+        renderReply();
+    }
+
+    static long cpuTime() {
+        var bean = (com.sun.management.OperatingSystemMXBean)
+            java.lang.management.ManagementFactory.getOperatingSystemMXBean();
+        return bean.getProcessCpuTime();
+    }
+
+    static void count() {
+        long done = 0;
+        long told = 0;
+        while (true) {
+            long now = System.nanoTime();
+            if (now - told >= 100_000_000L) {
+                System.out.println(now + " " + cpuTime() + " " + done);
+                told = now;
+            }
+            for (int each = 0; each < 100; each++) {
+                sink += hotLeaf(1_000);
+            }
+            done += 100;
+        }
+    }
+
+    public static void main(String[] arguments) throws InterruptedException {
+        if (arguments.length > 0 && arguments[0].equals("count")) {
+            count();
+        }
+        Thread.currentThread().setName("server");
+        while (true) {
+            long begun = System.nanoTime();
+            for (int each = 0; each < 5; each++) {
+                handleRequest();
+            }
+            Thread.sleep(Math.max(1, 3 * (System.nanoTime() - begun) / 1_000_000));
+        }
+    }
+}
