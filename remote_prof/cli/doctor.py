@@ -99,6 +99,7 @@ class _Examined:
 
 def _examine(job: HostJob, *, probe: bool) -> _Examined:
     from remote_prof.run.prepare import open_and_prepare
+    from remote_prof.run.record import filter_text
 
     try:
         prepared = open_and_prepare(job)
@@ -110,8 +111,9 @@ def _examine(job: HostJob, *, probe: bool) -> _Examined:
     if prepared.target is not None:
         facts["target"] = f"{prepared.target.name}, {len(prepared.target.processes)} processes"
     if prepared.plan is not None:
-        facts["filter"] = prepared.plan.sidecar.filter_text
-        facts["privileges"] = prepared.plan.sidecar.rung
+        facts["filter"] = filter_text(prepared.plan)
+        rungs = dict.fromkeys(s.sidecar.rung for s in prepared.plan.services)
+        facts["privileges"] = "; ".join(rungs)
         facts["runner"] = prepared.plan.runner
     code = ExitCode.ERROR if prepared.errors else ExitCode.OK
     found = _Examined(job.host.name, code, facts, prepared.problems)
@@ -140,9 +142,10 @@ def _probe(job: HostJob, found: _Examined) -> _Examined:
         return dataclasses.replace(
             found, exit_code=error.exit_code, problems=(*found.problems, problem)
         )
-    sidecar = result.record.sidecar
-    proven = {"proven": f"{sidecar.rung}, {sidecar.tool or 'sampled'}"} if sidecar else {}
-    return dataclasses.replace(found, facts=found.facts | proven, problems=problems)
+    proven = [f"{s.rung}, {s.tool or 'sampled'}" for s in result.record.sidecars]
+    return dataclasses.replace(
+        found, facts=found.facts | {"proven": "; ".join(proven)}, problems=problems
+    )
 
 
 def _describe(facts: HostFacts) -> dict[str, str]:

@@ -230,7 +230,8 @@ def run(
 
 def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
     """Refuse what was asked for and would change nothing. Raises UsageError."""
-    from remote_prof.run.report import find_engine, find_event
+    from remote_prof.engines import KNOWN
+    from remote_prof.run.report import find_event
 
     event = find_event(values.engine, values.event)
     if frequency is not None and not event.sampled:
@@ -238,7 +239,7 @@ def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
             f"every event of --event {event.name} counts: it has no frequency",
             hint="leave --frequency away",
         )
-    for option in asked.keys() - find_engine(values.engine).options:
+    for option in asked.keys() - KNOWN.options(values.engine):
         if asked[option] is not None:
             raise UsageError(
                 f"--engine {values.engine} has no --{option}", hint=f"leave --{option} away"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
     from remote_prof.run.job import HostResult
-    from remote_prof.run.manifest import HostRecord, Manifest
+    from remote_prof.run.manifest import HostRecord, Manifest, SidecarRecord
     from remote_prof.run.prepare import HostJob, Prepared
     from remote_prof.run.report import Analysis
 
@@ -46,6 +46,8 @@ def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
         )
     if verbose:
         _show_details(record)
+    elif len(record.sidecars) > 1 and record.target:
+        console.note(f"profilers: {record.target.filter}")
     if not record.artifacts:
         return
     graphs = {path.suffix: path for path in _graphs(result, directory)}
@@ -85,10 +87,10 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
 def _show_details(record: HostRecord) -> None:
     times = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in record.timings_s.items())
     console.note(f"times: {times}; {record.round_trips} round trips")
-    if record.target and record.sidecar:
-        sidecar = record.sidecar
+    if record.target:
         console.note(f"filter: {record.target.filter}")
-        console.note(f"sidecar: {sidecar.image} by {sidecar.runner}, {sidecar.rung}")
+    for sidecar in record.sidecars:
+        console.note(f"sidecar: {_sidecar_text(sidecar)}")
 
 
 def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
@@ -97,22 +99,25 @@ def show_manifest(manifest: Manifest, directory: RunDirectory) -> None:
 
     request = manifest.request
     console.line(manifest.run_id, style="bold")
-    asked = find_engine(request.engine).describe(profile_request(request))
+    asked = find_engine(request.engine, request.event).describe(profile_request(request))
     unit = find_event(request.engine, request.event).unit
     console.line(f"  asked:    {request.target}, {request.engine}, {asked}")
     console.line(f"  times:    {manifest.started_at} to {manifest.finished_at}")
     for host in manifest.hosts:
         console.line(f"{host.name}: {host.status}" + (f", {host.error}" if host.error else ""))
-        if host.target and host.sidecar:
+        if host.target:
             console.line(f"  target:   {host.target.container}, image {host.target.image}")
             console.line(f"  filter:   {host.target.filter}")
-            console.line(
-                f"  sidecar:  {host.sidecar.image} by {host.sidecar.runner}, {host.sidecar.rung}"
-            )
+        for sidecar in host.sidecars:
+            console.line(f"  sidecar:  {_sidecar_text(sidecar)}")
         if host.quality:
             console.line(f"  quality:  {quality_text(host.quality, unit)}")
         for artifact in host.artifacts:
             console.line(f"  file:     {directory.path / artifact.path}")
+
+
+def _sidecar_text(sidecar: SidecarRecord) -> str:
+    return f"{sidecar.engine} in {sidecar.image} by {sidecar.runner}, {sidecar.rung}"
 
 
 def plan_document(job: HostJob, prepared: Prepared) -> dict[str, object]:
@@ -128,14 +133,16 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
     plan, target = prepared.plan, prepared.target
     assert plan is not None
     assert target is not None
-    sidecar = plan.sidecar
     method = job.host.become.method if job.host.become else ""
     lines = [
         f"host:       {job.host.name} ({job.host.address})",
         f"target:     {target.name} ({target.container.container_id[:12]})",
         f"processes:  {', '.join(f'{p.pid} {p.name}' for p in target.processes)}",
-        f"filter:     {sidecar.filter_text}",
-        f"sidecar:    {sidecar.image}, {sidecar.rung}",
+        *(f"filter:     {service.sidecar.filter_text}" for service in plan.services),
+        *(
+            f"sidecar:    {service.engine} in {service.sidecar.image}, {service.sidecar.rung}"
+            for service in plan.services
+        ),
         f"runner:     {plan.runner}" + (f", by {method}" if plan.become else ""),
         f"directory:  {plan.directory} (removed at the end)",
         f"deadline:   {plan.deadline_s} s after the start",

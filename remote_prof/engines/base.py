@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -85,7 +86,9 @@ class Engine(Protocol):
     ``purpose`` says in one line what it is for. The first of the ``events`` is the usual one.
     ``options`` are the fields of a request that not all engines heed, and this one does.
     ``program`` is what the image has to have. ``pids_inside``: the pids of its profiles are those
-    in the container.
+    in the container. ``language`` is that of the processes that it is for (``Process.language``),
+    empty where it is for any, and ``vm_threads`` matches the names of the threads that it does not
+    see.
     """
 
     name: str
@@ -94,6 +97,8 @@ class Engine(Protocol):
     purpose: str
     events: Mapping[str, Event]
     options: frozenset[str]
+    language: str
+    vm_threads: re.Pattern[str] | None
 
     def describe(self, request: ProfileRequest) -> str:
         """Say in words what is asked for: how long, how often, of what."""

@@ -77,6 +77,8 @@ class Bpftrace:
     purpose = "any program: CPU time, waits, allocations, system calls, sampled in the kernel"
     events = EVENTS
     options = frozenset({"stacks"})
+    language = ""
+    vm_threads: re.Pattern[str] | None = None
 
     def describe(self, request: ProfileRequest) -> str:
         """Say how long, how often, and which stacks."""

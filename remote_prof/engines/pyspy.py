@@ -36,6 +36,8 @@ class PySpy:
     pids_inside = True
     purpose = "Python: functions, files and threads of the interpreters in the container"
     options = frozenset({"native"})
+    language = "Python"
+    vm_threads: re.Pattern[str] | None = None
     events: Mapping[str, Event] = {
         event.name: event
         for event in (

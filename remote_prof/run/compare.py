@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from remote_prof.engines import Engine
 from remote_prof.errors import NoSamplesError, UsageError
 from remote_prof.parse import read_profile
 from remote_prof.parse.diff_folded import parse_diff_folded
@@ -19,7 +18,7 @@ from remote_prof.profile.view import View, apply_view, under
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord
-from remote_prof.run.report import find_engine, load_analysis
+from remote_prof.run.report import find_engine, load_analysis, names_by_pid
 
 _MOST_NAMES = 20
 
@@ -110,13 +109,12 @@ def _of_run(
     known = [number for number in expected if number is not None]
     quality = measure_quality(whole, sum(known) if len(known) == len(expected) else None)
     request = manifest.request
-    engine = find_engine(request.engine)
+    engines = tuple(dict.fromkeys(s.engine for record in records for s in record.sidecars))
     # Pids of several hosts say nothing together.
-    target = records[0].target if len(records) == 1 else None
     profile = _shown(
         whole,
         replace(view, group_by=None) if by_host else view,
-        target.names_by_pid if target and not engine.pids_inside else None,
+        names_by_pid(records[0], engines) if len(records) == 1 else None,
     )
     targets = dict.fromkeys(_target(manifest, record) for record in records)
     hosts = dict.fromkeys(record.name for record in records)
@@ -126,15 +124,16 @@ def _of_run(
         quality=quality,
         samples=count_samples(profile),
         duration_s=request.duration_s,
-        scope=_scope(engine, request),
+        scope=_scope(engines, request),
         problems=(*missing, *hints(whole, quality)),
     )
 
 
-def _scope(engine: Engine, request: RequestRecord) -> str:
-    """Say what was taken of which processes, by which engine."""
-    parts = [request.scope, f"{engine.name} {request.event}"]
-    parts += [f"{request.stacks} stacks"] if "stacks" in engine.options else []
+def _scope(engines: Sequence[str], request: RequestRecord) -> str:
+    """Say what was taken of which processes, by which engines."""
+    parts = [request.scope, f"{' and '.join(engines)} {request.event}"]
+    options = frozenset().union(*(find_engine(name).options for name in engines))
+    parts += [f"{request.stacks} stacks"] if "stacks" in options else []
     parts += ["native frames"] if request.native else []
     return ", ".join(parts)
 

@@ -48,7 +48,8 @@ class Observed:
 
     ``began_at_s`` and ``ended_at_s`` are when the sampling did, in seconds since the host's boot.
     ``cpu_before`` and ``cpu_after`` are readings of the CPU time that the target had used, None
-    where the host could not tell. ``exit_code`` is the sidecar's. ``stuck``: the host goes on
+    where the host could not tell. ``exit_code`` is the sidecar's; of several it is that of one that
+    failed, and ``exit_codes`` are by engine. ``stuck``: the host goes on
     trying to remove what it could not.
     """
 
@@ -59,6 +60,7 @@ class Observed:
     began_at_s: float | None = None
     ended_at_s: float | None = None
     exit_code: int | None = None
+    exit_codes: dict[str, int] = field(default_factory=dict)
     target_gone: bool = False
     late: bool = False
     disk_full: bool = False
@@ -215,7 +217,9 @@ class Follower:
             seen.left.append(value)
         elif stage == "done":
             seen.exit_code = int(value) if re.fullmatch("[0-9]{1,9}", value) else None
-        if stage:
+        elif found := re.fullmatch(r"exit ([a-z]{1,20}) ([0-9]{1,9})", text):
+            seen.exit_codes[found[1]] = int(found[2])
+        if stage and stage != "exit":
             self._watch(stage)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from remote_prof.errors import (
@@ -25,18 +26,18 @@ from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.link import Link
-from remote_prof.run.manifest import Artifact, HostRecord, Manifest, Status
+from remote_prof.run.manifest import Artifact, HostRecord, Manifest, SidecarRecord, Status
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
-from remote_prof.run.receive import ARTIFACTS, Receiver
-from remote_prof.run.record import cpu_time_s, draft_record, status_of
+from remote_prof.run.receive import ARTIFACT, Receiver
+from remote_prof.run.record import cpu_time_s, draft_record, status_of, with_exit_codes
 from remote_prof.run.report import (
-    RAW_PROFILE,
     Analysis,
     analyse,
     build_report,
     find_engine,
     find_event,
+    has_sampled,
     profile_request,
     write_formats,
 )
@@ -100,6 +101,7 @@ class _Run:
         self._plan: LaunchPlan | None = None
         self._where: Path | None = None
         self._observed = Observed()
+        self._files: dict[str, Path] = {}  # what came of all sidecars, by name
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._connection = connect(job.host, job.ssh)
@@ -155,7 +157,7 @@ class _Run:
 
     def _launch(self, prepared: Prepared, where: Path) -> LaunchPlan:
         """Launch with the narrowest rights that the kernel does not refuse."""
-        for plan in prepared.plans:
+        for plan, wider in zip_longest(prepared.plans, prepared.plans[1:]):
             record = replace(
                 draft_record(self._record, prepared, plan),
                 problems=tuple(self._problems),
@@ -164,28 +166,41 @@ class _Run:
             self._record = record
             write_launch(self._directory, where, Launch(self._job, plan, record))
             self._follow(plan, where, deploy=True)
-            if plan is prepared.plans[-1] or not self._denied():
+            if wider is None or not self._refused(wider):
                 break
-            self._problems.append(tell.refused_rights(plan, self._last_error()))
-            self._take_back()
+            self._take_back(wider, where)
         return plan
 
-    def _denied(self) -> bool:
-        seen = self._observed
+    def _refused(self, wider: LaunchPlan) -> bool:
+        """Say whether the kernel refused the sidecars that a plan would replace."""
+        again = {service.engine for service in wider.services}
         return (
-            seen.began_at_s is None
-            and seen.exit_code not in (0, None)
-            and seen.clean
+            self._observed.clean
             and not self._interrupt.requested
-            and find_engine(self._job.request.engine).denied(self._errors())
+            and all(self._denied(s) for s in self._record.sidecars if s.engine in again)
         )
 
-    def _take_back(self) -> None:
-        """Forget the files of a sidecar that sampled nothing: another takes its place."""
-        paths = {self._directory.path / a.path: a for a in self._artifacts}
-        for path in self._observed.files.values():
-            self._artifacts.remove(paths[path])
-            path.unlink()
+    def _denied(self, sidecar: SidecarRecord) -> bool:
+        return (
+            not has_sampled(self._raw(sidecar))
+            and sidecar.exit_code not in (0, None)
+            and find_engine(sidecar.engine).denied(self._errors(sidecar))
+        )
+
+    def _take_back(self, wider: LaunchPlan, where: Path) -> None:
+        """Forget the files of sidecars that sampled nothing: others take their place."""
+        again = {service.engine for service in wider.services}
+        names = {"launcher.log"}
+        for sidecar in self._record.sidecars:
+            if sidecar.engine in again:
+                rung = sidecar.rung
+                self._problems.append(tell.refused_rights(rung, self._last_error(sidecar)))
+                names |= {sidecar.profile, sidecar.errors}
+        for name in names:
+            path = self._files.pop(name, where / name)
+            path.unlink(missing_ok=True)
+        paths = {f"{a.path}" for a in self._artifacts if a.path.rpartition("/")[2] in names}
+        self._artifacts = [a for a in self._artifacts if a.path not in paths]
 
     def _prepare(self) -> tuple[Prepared, Path]:
         name = self._job.host.name
@@ -233,6 +248,8 @@ class _Run:
             if not self._observed.fetched:
                 raise
         finally:
+            self._files |= self._observed.files
+            self._record = with_exit_codes(self._record, plan, self._observed)
             if sampled_s := self._observed.sampled_s:
                 self._clock.timings_s["sample"] = round(sampled_s, 3)
 
@@ -244,29 +261,14 @@ class _Run:
             self._artifacts.append(artifact)
 
     def _finish(self, plan: LaunchPlan, where: Path) -> None:
-        seen, request, name = self._observed, self._job.request, self._job.host.name
-        if seen.gone and not seen.fetched:
-            self._take_what_is_here(where)
-            if RAW_PROFILE not in seen.files:
-                raise tell.gone(name, plan)
-        last_error = self._last_error()
-        self._problems += tell.host_problems(seen, plan, self._job.host)
-        path = seen.files.get(RAW_PROFILE)
-        raw = path.read_bytes() if path else b""
-        if self._interrupt.requested and seen.began_at_s is None:
-            raise tell.nothing_sampled_yet(name)
-        if seen.engine_hung:
-            raise tell.engine_hung(name, plan)
-        if not raw.strip() or (seen.began_at_s is None and not seen.gone):
-            if self._denied():
-                raise tell.all_rights_refused(name, plan, last_error)
-            raise tell.sidecar_failed(name, plan, seen, last_error)
-        self._artifacts += [
-            self._directory.write(where / file.name, file.data, raw=True) for file in enclosed(raw)
-        ]
+        request = self._job.request
+        raws = self._raws(plan, where)
+        for raw in raws.values():
+            for file in enclosed(raw):
+                artifact = self._directory.write(where / file.name, file.data, raw=True)
+                self._artifacts.append(artifact)
         self._analysis = analyse(
-            find_engine(request.engine),
-            raw,
+            raws,
             profile_request(request),
             cpu_time_s=self._cpu_time_s(),
             keep_offsets=request.offsets,
@@ -274,39 +276,84 @@ class _Run:
             host=self._record,
         )
         if not self._analysis.quality.got:
-            if self._interrupt.requested:
-                raise tell.nothing_sampled_yet(name)
-            if seen.exit_code not in (0, None):
-                raise tell.sidecar_failed(name, plan, seen, last_error)
-            assert self._record.target is not None
-            raise tell.no_samples(
-                name,
-                self._record.target,
-                seen,
-                self._cpu_time_s(),
-                find_event(request.engine, request.event),
-            )
-        self._problems += tell.sidecar_problems(seen, last_error)
+            raise self._no_samples()
+        for sidecar in self._record.sidecars:
+            if sidecar.engine in raws:
+                last_error = self._last_error(sidecar)
+                self._problems += tell.sidecar_problems(self._observed, sidecar, last_error)
         self._problems += self._analysis.hints
         record = self._final_record(None)
         report = build_report(self._analysis, self._manifest, record)
         self._artifacts += write_formats(self._directory, where, report, request.formats)
 
+    def _raws(self, plan: LaunchPlan, where: Path) -> dict[str, bytes]:
+        """Return what the sidecars printed, by engine. Raises RemoteProfError where none sampled.
+
+        That some of several did not is noted, like all that the host had to say.
+        """
+        seen, name = self._observed, self._job.host.name
+        sidecars = self._record.sidecars
+        if seen.gone and not seen.fetched:
+            self._take_what_is_here(where)
+            if not any(sidecar.profile in self._files for sidecar in sidecars):
+                raise tell.gone(name, plan)
+        self._problems += tell.host_problems(seen, plan, self._job.host)
+        if self._interrupt.requested and seen.began_at_s is None:
+            raise tell.nothing_sampled_yet(name)
+        if seen.engine_hung:
+            raise tell.engine_hung(name, plan)
+        raws, failures = {}, []
+        for sidecar in sidecars:
+            raw = self._raw(sidecar)
+            if raw.strip() and (has_sampled(raw) or seen.gone):
+                raws[sidecar.engine] = raw
+            else:
+                failures.append((sidecar, self._failure(sidecar)))
+        if not raws:
+            raise failures[0][1]
+        self._problems += [tell.in_part(error, sidecar) for sidecar, error in failures]
+        return raws
+
+    def _no_samples(self) -> RemoteProfError:
+        name, request = self._job.host.name, self._job.request
+        if self._interrupt.requested:
+            return tell.nothing_sampled_yet(name)
+        for sidecar in self._record.sidecars:
+            if sidecar.exit_code not in (0, None):
+                return self._failure(sidecar)
+        assert self._record.target is not None
+        return tell.no_samples(
+            name,
+            self._record.target,
+            self._observed,
+            self._cpu_time_s(),
+            find_event(request.engine, request.event),
+        )
+
+    def _failure(self, sidecar: SidecarRecord) -> RemoteProfError:
+        name, last_error = self._job.host.name, self._last_error(sidecar)
+        if self._denied(sidecar):
+            return tell.all_rights_refused(name, sidecar, last_error)
+        return tell.sidecar_failed(name, sidecar, self._observed, last_error)
+
     def _take_what_is_here(self, where: Path) -> None:
         """Find what an earlier process had fetched whole before the host was cleaned."""
         Receiver(where, self._job.max_artifact_bytes).discard_parts()
-        for name in sorted(ARTIFACTS):
-            path = where / name
-            if path.is_file():
-                self._observed.files[name] = path
-                self._keep(name, path)
+        for path in sorted(where.iterdir()):
+            if ARTIFACT.fullmatch(path.name) and path.is_file():
+                self._files[path.name] = path
+                self._keep(path.name, path)
 
-    def _errors(self) -> str:
-        path = self._observed.files.get("sidecar.err")
+    def _raw(self, sidecar: SidecarRecord) -> bytes:
+        path = self._files.get(sidecar.profile)
+        return path.read_bytes() if path else b""
+
+    def _errors(self, sidecar: SidecarRecord) -> str:
+        path = self._files.get(sidecar.errors)
         return path.read_bytes()[-65536:].decode("utf-8", "replace") if path else ""
 
-    def _last_error(self) -> str:
-        lines = [line.strip() for line in self._errors().splitlines() if line.strip()]
+    def _last_error(self, sidecar: SidecarRecord) -> str:
+        lines = [line.strip() for line in self._errors(sidecar).splitlines() if line.strip()]
         told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
         # What follows an error is where in the program it is.
         errors = [line for line in told if "ERROR" in line]
@@ -320,17 +367,17 @@ class _Run:
         )
 
     def _final_record(self, error: RemoteProfError | None) -> HostRecord:
-        sidecar = self._record.sidecar
-        if sidecar is not None:
-            tool = self._analysis.profile.tool if self._analysis else ""
-            sidecar = replace(sidecar, exit_code=self._observed.exit_code, tool=tool)
+        tools = self._analysis.tools if self._analysis else {}
         first = self._artifacts[0].path if self._artifacts else ""
         return replace(
             self._record,
             status=status_of(error, interrupted=self._interrupt.requested),
             directory=first.rpartition("/")[0],
             error=error.what if error else "",
-            sidecar=sidecar,
+            sidecars=tuple(
+                replace(sidecar, tool=tools.get(sidecar.engine, ""))
+                for sidecar in self._record.sidecars
+            ),
             cpu_time_s=self._cpu_time_s(),
             quality=self._analysis.quality if self._analysis else None,
             problems=tuple(self._problems),

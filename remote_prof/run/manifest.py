@@ -20,7 +20,7 @@ from remote_prof.profile.model import Quality
 from remote_prof.profile.view import View
 from remote_prof.records import Problem
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 class Status(StrEnum):
@@ -90,8 +90,13 @@ class TargetRecord:
 
 @dataclass(frozen=True, slots=True)
 class SidecarRecord:
-    """What was added to the host for the time of the run."""
+    """A container that was added to the host for the time of the run.
 
+    ``engine`` is the profiler in it, ``profile`` the name of the file with what it printed, and
+    ``errors`` that with what it said.
+    """
+
+    engine: str
     image: str
     image_id: str
     image_digests: tuple[str, ...]
@@ -100,6 +105,9 @@ class SidecarRecord:
     runner: str
     exit_code: int | None
     tool: str
+    pid_namespace: str = "host"
+    profile: str = "profile.txt"
+    errors: str = "sidecar.err"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class HostRecord:
     kernel: str = ""
     engine: str = ""
     target: TargetRecord | None = None
-    sidecar: SidecarRecord | None = None
+    sidecars: tuple[SidecarRecord, ...] = ()
     cpu_time_s: float | None = None
     quality: Quality | None = None
     problems: tuple[Problem, ...] = ()
@@ -153,21 +161,34 @@ def parse_manifest(data: bytes, source: Path) -> Manifest:
 
     The document may be somebody else's: paths in it are taken only by ``RunDirectory.inside``.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import TypeAdapter
 
     try:
         document = json.loads(data, parse_float=_finite, parse_constant=_finite)
         version = document.get("version")
+        if version == 1:
+            document, version = _from_version_1(document), MANIFEST_VERSION
         if version != MANIFEST_VERSION:
             raise UsageError(
                 f"{source} is of version {version}, not {MANIFEST_VERSION}",
                 hint="use the remote-prof that made it",
             )
-        return TypeAdapter(Manifest).validate_json(data)
-    except (ValueError, AttributeError, RecursionError, ValidationError) as error:
+        # The text of a document is read more strictly than the document itself.
+        return TypeAdapter(Manifest).validate_json(json.dumps(document))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{source} is not the manifest of a run", evidence=str(error).split("\n", 1)[0]
         ) from error
+
+
+def _from_version_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document as it is written now: then a host had one sidecar, or none."""
+    hosts = []
+    for host in document["hosts"]:
+        sidecar = host.pop("sidecar", None)
+        own = {"engine": document["request"]["engine"]}
+        hosts.append(host | {"sidecars": [sidecar | own] if sidecar else []})
+    return document | {"version": MANIFEST_VERSION, "hosts": hosts}
 
 
 def _finite(text: str) -> float:

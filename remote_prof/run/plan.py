@@ -24,8 +24,36 @@ _DEADLINE_GRACE_S = 75
 _PRINT_GRACE_S = 45
 # How long the engine is asked to stop the sidecar.
 _GIVE_UP_S = 60
-_SERVICE = "profile"
 DEFAULT_MAX_ARTIFACT_BYTES = Settings().max_artifact_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One sidecar of a run, by its engine, and what it is called by: alone, it needs no name."""
+
+    engine: str
+    sidecar: Sidecar
+    alone: bool = True
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its container and files end in."""
+        return "" if self.alone else f"-{self.engine}"
+
+    @property
+    def name(self) -> str:
+        """Its name in the compose file."""
+        return "profile" if self.alone else self.engine
+
+    @property
+    def profile(self) -> str:
+        """The file of its standard output: the raw profile."""
+        return f"profile{self.suffix}.txt"
+
+    @property
+    def errors(self) -> str:
+        """The file of its standard error."""
+        return f"sidecar{self.suffix}.err"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +61,15 @@ class LaunchPlan:
     """Files by name, where they go, and what starts them.
 
     ``runner`` is ``compose`` or ``engine``. ``become``: the launcher runs with the rights of the
-    host's ``Become``. The sidecar is stopped ``deadline_s`` after the launcher's start at the
-    latest.
+    host's ``Become``. The sidecars of the ``services`` are stopped ``deadline_s`` after the
+    launcher's start at the latest.
     """
 
     run_id: str
     directory: str
     engine_path: str
     files: Mapping[str, str]
-    sidecar: Sidecar
+    services: tuple[Service, ...]
     runner: str
     become: bool
     deadline_s: int
@@ -76,6 +104,8 @@ class LaunchPlan:
             directory=self.directory,
             after_line=after_line,
             parts=parts,
+            profiles=[service.profile for service in self.services],
+            errors=[service.errors for service in self.services],
             engine_path=self.engine_path,
             label=f"{LABEL}={self.run_id}",
             call_timeout_s=CALL_TIMEOUT_S,
@@ -89,11 +119,11 @@ def make_plan(
     runner: str,
     facts: HostFacts,
     target: Target,
-    sidecar: Sidecar,
+    services: tuple[Service, ...],
     become: bool,
     max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
 ) -> LaunchPlan:
-    """Render the compose file and the launcher for one target. Pure.
+    """Render the compose file and the launcher for the sidecars of one target. Pure.
 
     ``runner`` is ``auto``, ``compose`` or ``engine``. Raises PreflightError where a runner was
     asked for that the host has not, or no directory can hold the files.
@@ -102,8 +132,7 @@ def make_plan(
     deadline_s = round(request.duration_s) + _DEADLINE_GRACE_S
     values: dict[str, object] = {
         "run_id": run_id,
-        "sidecar": sidecar,
-        "service": _SERVICE,
+        "services": services,
         "name": f"remote-prof-{run_id}",
         "labels": {LABEL: run_id},
         "label": f"{LABEL}={run_id}",
@@ -139,7 +168,7 @@ def make_plan(
         directory=f"{_work_parent(facts)}/remote-prof-{run_id}",
         engine_path=str(values["engine_path"]),
         files={"compose.yml": compose_file, "launcher.sh": launcher},
-        sidecar=sidecar,
+        services=services,
         runner=chosen,
         become=become,
         deadline_s=deadline_s,

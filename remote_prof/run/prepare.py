@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from remote_prof.engines import ENGINES
+from remote_prof.engines import ENGINES, KNOWN, Choice, ProfileRequest
 from remote_prof.errors import PreflightError, TargetError
 from remote_prof.host.checks import check_clock, check_host, check_target
-from remote_prof.host.facts import HostState
+from remote_prof.host.facts import HostFacts, HostState
 from remote_prof.host.gather import FactsQuery, gather_state
 from remote_prof.host.target import Target, TargetSpec, resolve
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.manifest import RequestRecord
-from remote_prof.run.plan import DEFAULT_MAX_ARTIFACT_BYTES, LaunchPlan, make_plan
-from remote_prof.run.report import find_engine, profile_request
+from remote_prof.run.plan import DEFAULT_MAX_ARTIFACT_BYTES, LaunchPlan, Service, make_plan
+from remote_prof.run.report import profile_request
 from remote_prof.transport import Connection, SshOptions, connect
 
 
@@ -91,8 +91,9 @@ def judge(job: HostJob, state: HostState) -> Prepared:
         except TargetError as error:
             # It goes first: it is what the user got wrong.
             problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
-    engine, request = find_engine(job.request.engine), profile_request(job.request)
-    problems += engine.problems(request, facts, target)
+    request = profile_request(job.request)
+    choice = KNOWN.choose(job.request.engine, request, facts, target)
+    problems += choice.problems
     if target is None:
         return Prepared(state, None, (), tuple(problems))
     problems += check_target(target)
@@ -106,13 +107,31 @@ def judge(job: HostJob, state: HostState) -> Prepared:
             runner=job.request.runner,
             facts=facts,
             target=target,
-            sidecar=sidecar,
+            services=services,
             become=state.become,
             max_artifact_bytes=job.max_artifact_bytes,
         )
-        for sidecar in engine.plan(request, facts, target)
+        for services in _attempts(choice, request, facts)
     )
     return Prepared(state, target, plans, tuple(problems))
+
+
+def _attempts(
+    choice: Choice, request: ProfileRequest, facts: HostFacts
+) -> list[tuple[Service, ...]]:
+    """Return the sidecars that are started first, and those that take the place of refused ones."""
+    alone = len(choice.engines) == 1
+    ladders = {
+        engine.name: engine.plan(request, facts, target) for engine, target in choice.engines
+    }
+    return [
+        tuple(
+            Service(name, ladder[height], alone=alone)
+            for name, ladder in ladders.items()
+            if height < len(ladder)
+        )
+        for height in range(max(map(len, ladders.values())))
+    ]
 
 
 def examine_engines(job: HostJob) -> list[Prepared]:

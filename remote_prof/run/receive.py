@@ -22,7 +22,7 @@ from remote_prof.run.directory import told
 from remote_prof.transport import Channel
 
 # What a host may send: its word becomes a file's name here.
-ARTIFACTS = frozenset({"profile.txt", "sidecar.err", "launcher.log"})
+ARTIFACT = re.compile(r"profile(-[a-z]{1,20})?\.txt|sidecar(-[a-z]{1,20})?\.err|launcher\.log")
 _HEADER = re.compile(
     r"(\S+) (gzip|plain) ([0-9]{1,15}) (sha256|cksum) ([0-9a-f]{1,64}) ([0-9]{1,15})", re.ASCII
 )
@@ -71,7 +71,7 @@ class Receiver:
         found = []
         for path in sorted(self._directory.glob(".*.part")):
             match = _PART.fullmatch(path.name)
-            if match and match["name"] in ARTIFACTS:
+            if match and ARTIFACT.fullmatch(match["name"]):
                 found.append(Part(match["name"], match["checksum"], path.stat().st_size))
         return found
 
@@ -129,7 +129,7 @@ class Receiver:
 
     def _read_header(self, text: str) -> _Header:
         found = _HEADER.fullmatch(text)
-        if found is None or found[1] not in ARTIFACTS:
+        if found is None or not ARTIFACT.fullmatch(found[1]):
             raise HostError("the host sends what was not asked for", evidence=repr(text[:100]))
         name, encoding, size, algorithm, checksum, offset = found.groups()
         header = _Header(name, encoding, int(size), algorithm, checksum, int(offset))

@@ -10,10 +10,11 @@ from remote_prof.errors import (
     RemoteProfError,
     UnreachableError,
 )
+from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import HostRecord, SidecarRecord, Status, TargetRecord
-from remote_prof.run.plan import LaunchPlan
+from remote_prof.run.plan import LaunchPlan, Service
 from remote_prof.run.prepare import Prepared
 
 
@@ -28,18 +29,47 @@ def draft_record(record: HostRecord, prepared: Prepared, plan: LaunchPlan | None
     )
     if plan is None or target is None:
         return record
-    image = facts.image
-    sidecar = SidecarRecord(
-        image=plan.sidecar.image,
+    sidecars = {sidecar.engine: sidecar for sidecar in record.sidecars} | {
+        service.engine: _sidecar_record(service, plan.runner, facts) for service in plan.services
+    }
+    return replace(
+        record,
+        target=record.target or _target_record(target, plan),
+        sidecars=tuple(sidecars.values()),
+    )
+
+
+def _sidecar_record(service: Service, runner: str, facts: HostFacts) -> SidecarRecord:
+    image, sidecar = facts.image, service.sidecar
+    return SidecarRecord(
+        engine=service.engine,
+        image=sidecar.image,
         image_id=image.image_id if image else "",
         image_digests=image.digests if image else (),
-        rung=plan.sidecar.rung,
-        capabilities=plan.sidecar.capabilities,
-        runner=plan.runner,
+        rung=sidecar.rung,
+        capabilities=sidecar.capabilities,
+        runner=runner,
         exit_code=None,
         tool="",
+        pid_namespace=sidecar.pid_namespace,
+        profile=service.profile,
+        errors=service.errors,
     )
-    return replace(record, target=_target_record(target, plan), sidecar=sidecar)
+
+
+def with_exit_codes(record: HostRecord, plan: LaunchPlan, seen: Observed) -> HostRecord:
+    """Return the record with how the sidecars of a plan ended."""
+    codes = {
+        service.engine: seen.exit_code if service.alone else seen.exit_codes.get(service.engine)
+        for service in plan.services
+    }
+    return replace(
+        record,
+        sidecars=tuple(
+            replace(sidecar, exit_code=codes.get(sidecar.engine, sidecar.exit_code))
+            for sidecar in record.sidecars
+        ),
+    )
 
 
 def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
@@ -53,9 +83,16 @@ def _target_record(target: Target, plan: LaunchPlan) -> TargetRecord:
         language=main.language if main else "native",
         pids=tuple(process.pid for process in target.processes),
         container_pids=tuple(process.container_pid for process in target.processes),
-        filter=plan.sidecar.filter_text,
+        filter=filter_text(plan),
         process_names=tuple(process.name for process in target.processes),
     )
+
+
+def filter_text(plan: LaunchPlan) -> str:
+    """Say in words what is sampled; of several sidecars, by each of them."""
+    if len(plan.services) == 1:
+        return plan.services[0].sidecar.filter_text
+    return "; ".join(f"{s.engine}: {s.sidecar.filter_text}" for s in plan.services)
 
 
 def status_of(error: RemoteProfError | None, *, interrupted: bool) -> Status:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from remote_prof.engines import ENGINES, Engine, Event, ProfileRequest
+from remote_prof.engines import KNOWN, Engine, Event, ProfileRequest
 from remote_prof.errors import UsageError
+from remote_prof.profile.combine import Inside, combine
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.view import ALL, View, apply_view
@@ -17,7 +19,7 @@ from remote_prof.render import RENDERERS, Renderer, Report, check_formats
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
-RAW_PROFILE = "profile.txt"
+_BEGUN = re.compile(rb"^@@ sampling", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +30,20 @@ class Analysis:
     quality: Quality
     hints: tuple[Problem, ...]
     view: View = ALL
+    tools: Mapping[str, str] = field(default_factory=dict)  # by engine
 
 
-def find_engine(name: str) -> Engine:
-    """Return an engine by its name. Raises UsageError."""
-    for engine in ENGINES:
-        if engine.name == name:
-            return engine
-    raise UsageError(f"there is no engine {name}", hint=f"there are: {[e.name for e in ENGINES]}")
+def find_engine(name: str, event: str = "") -> Engine:
+    """Return an engine by its name; of several (``auto``) the first that measures an event.
+
+    Raises UsageError.
+    """
+    engines = KNOWN.named(name)
+    return next(engine for engine in engines if event in ("", *engine.events))
 
 
 def analyse(
-    engine: Engine,
-    raw: bytes,
+    raws: Mapping[str, bytes],
     request: ProfileRequest,
     *,
     cpu_time_s: float | None,
@@ -48,27 +51,56 @@ def analyse(
     view: View = ALL,
     host: HostRecord | None = None,
 ) -> Analysis:
-    """Parse a raw profile and measure it; ``host`` is that of the run. Pure.
+    """Parse the raw profiles of a target, by engine, and measure them. Pure.
+
+    ``host`` is that of the run. What several engines saw becomes one profile, by process.
 
     A sampler of CPU time takes one sample for every ``1 / frequency_hz`` seconds that the target
     is on a CPU: that is how many are expected. Raises ParseError, and NoSamplesError where the
     view shows nothing of it.
     """
-    event = find_event(engine.name, request.event)
-    profile = engine.parse(raw, request, keep_offsets=keep_offsets)
+    event = find_event(next(iter(raws)), request.event)
+    parsed = {
+        name: find_engine(name).parse(raw, request, keep_offsets=keep_offsets)
+        for name, raw in raws.items()
+    }
+    profile = _one_of(parsed, host)
+    if len(parsed) > 1:
+        view = replace(view, group_by=view.group_by or "process")
     expected = None
     if cpu_time_s is not None and event.of_cpu_time:
         # Stacks of the kernel alone still count every sample; only the filter makes a difference.
         expected = round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
-    target = host.target if host else None
     shown = apply_view(
         profile,
         view,
         host=host.name if host else "",
-        process_names=target.names_by_pid if target and not engine.pids_inside else {},
+        process_names=names_by_pid(host, tuple(parsed)) if host else {},
     )
-    return Analysis(shown, quality, tuple(hints(profile, quality)), view)
+    tools = {name: part.tool for name, part in parsed.items()}
+    return Analysis(shown, quality, tuple(hints(profile, quality)), view, tools)
+
+
+def _one_of(parsed: Mapping[str, Profile], host: HostRecord | None) -> Profile:
+    if len(parsed) == 1:
+        return next(iter(parsed.values()))
+    engines = {name: find_engine(name) for name in parsed}
+    insides = [
+        Inside(parsed[name], engine.vm_threads)
+        for name, engine in engines.items()
+        if engine.pids_inside
+    ]
+    whole = [parsed[name] for name, engine in engines.items() if not engine.pids_inside]
+    target = host.target if host else None
+    pids = dict(zip(target.container_pids, target.pids, strict=False)) if target else {}
+    return combine(whole[0] if whole else None, insides, pids)
+
+
+def names_by_pid(host: HostRecord, engines: Sequence[str]) -> Mapping[int, str]:
+    """Return the names of a target's processes by the pids that are in its profile."""
+    inside = len(engines) == 1 and find_engine(engines[0]).pids_inside
+    return host.target.names_by_pid if host.target and not inside else {}
 
 
 def profile_request(record: RequestRecord) -> ProfileRequest:
@@ -87,8 +119,9 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
 def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Report:
     """Return what a renderer draws, with the facts of the run and its problems."""
     request, quality = manifest.request, analysis.quality
-    engine = find_engine(request.engine)
-    event = find_event(request.engine, request.event)
+    names = tuple(sidecar.engine for sidecar in host.sidecars) or (request.engine,)
+    engine = find_engine(names[0], request.event)
+    event = find_event(names[0], request.event)
     unit = analysis.profile.unit
     target = host.target
     name = target.container if target else request.target
@@ -102,7 +135,7 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         "tool": analysis.profile.tool,
         "command": _command(manifest.command),
         "began": manifest.started_at,
-        "profiler": f"{request.engine}, --event {request.event}",
+        "profiler": f"{', '.join(names)}, --event {request.event}",
         "sampled": engine.describe(profile_request(request)),
         "shown": str(analysis.view),
         unit: f"{quality.got}"
@@ -126,7 +159,7 @@ def find_event(engine: str, name: str) -> Event:
 
     The usual one of the engine has no name.
     """
-    events = find_engine(engine).events
+    events = KNOWN.events(engine)
     if name not in ("", *events):
         raise UsageError(f"{engine} has no event {name!r}", hint=f"it has: {', '.join(events)}")
     return events[name] if name else next(iter(events.values()))
@@ -169,15 +202,16 @@ def remake(
     hosts: list[HostRecord] = []
     analyses: list[Analysis | None] = []
     for host in manifest.hosts:
-        path = _raw_path(directory, host)
+        paths = _raw_paths(directory, host)
         analysis = load_analysis(directory, manifest, host, keep_offsets=keep_offsets, view=view)
         analyses.append(analysis)
-        if path is None or analysis is None:
+        if not paths or analysis is None:
             hosts.append(host)
             continue
         report = build_report(analysis, manifest, host)
         report = replace(report, title=title or report.title, subtitle=subtitle or report.subtitle)
-        made = write_formats(directory, path.parent, report, names, known)
+        where = next(iter(paths.values())).parent
+        made = write_formats(directory, where, report, names, known)
         kept = {a.path: a for a in host.artifacts} | {a.path: a for a in made}
         hosts.append(replace(host, quality=analysis.quality, artifacts=tuple(kept.values())))
     updated = replace(manifest, hosts=tuple(hosts))
@@ -193,20 +227,23 @@ def load_analysis(
     keep_offsets: bool = False,
     view: View = ALL,
 ) -> Analysis | None:
-    """Parse and measure the raw profile of one host of a run, None where it has none.
+    """Parse and measure the raw profiles of one host of a run, None where it has none.
 
-    Raises ParseError, and UsageError where it cannot be read.
+    Raises ParseError, and UsageError where they cannot be read.
     """
-    path = _raw_path(directory, host)
-    if path is None:
+    raws = {}
+    for name, path in _raw_paths(directory, host).items():
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
+        # That one of several gave nothing was said when it ran.
+        if has_sampled(data) or len(host.sidecars) == 1:
+            raws[name] = data
+    if not raws:
         return None
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
     return analyse(
-        find_engine(manifest.request.engine),
-        data,
+        raws,
         profile_request(manifest.request),
         cpu_time_s=host.cpu_time_s,
         keep_offsets=keep_offsets,
@@ -215,6 +252,16 @@ def load_analysis(
     )
 
 
-def _raw_path(directory: RunDirectory, host: HostRecord) -> Path | None:
-    raw = [a for a in host.artifacts if a.raw and a.path.endswith("/" + RAW_PROFILE)]
-    return directory.inside(raw[0].path) if raw else None
+def has_sampled(raw: bytes) -> bool:
+    """Tell from what a sidecar printed whether it had begun to sample."""
+    return _BEGUN.search(raw) is not None
+
+
+def _raw_paths(directory: RunDirectory, host: HostRecord) -> dict[str, Path]:
+    """Return the raw profiles of one host, by engine."""
+    raw = {a.path.rpartition("/")[2]: a.path for a in host.artifacts if a.raw}
+    return {
+        sidecar.engine: directory.inside(raw[sidecar.profile])
+        for sidecar in host.sidecars
+        if sidecar.profile in raw
+    }

@@ -14,7 +14,7 @@ from remote_prof.errors import (
 )
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.follow import Observed
-from remote_prof.run.manifest import TargetRecord
+from remote_prof.run.manifest import SidecarRecord, TargetRecord
 from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
 
 _KILLED = 137  # by SIGKILL
@@ -48,12 +48,12 @@ def _while_it_ran(seen: Observed) -> Iterator[tuple[str, str, str]]:
         yield seen.failure, kept, ""
 
 
-def sidecar_problems(seen: Observed, last_error: str) -> list[Problem]:
+def sidecar_problems(seen: Observed, sidecar: SidecarRecord, last_error: str) -> list[Problem]:
     """Return what is to be said of a sidecar that ended badly, after it had printed samples."""
-    if seen.exit_code in (0, None) or seen.late:
+    if sidecar.exit_code in (0, None) or seen.late:
         return []
-    what = f"the sidecar ended with exit code {seen.exit_code}"
-    if seen.exit_code == _KILLED:
+    what = f"the sidecar ended with exit code {sidecar.exit_code}"
+    if sidecar.exit_code == _KILLED:
         what = "the sidecar was killed while it sampled"
         last_error = last_error or _WHO_KILLS
     return [Problem(Severity.WARNING, what, last_error)]
@@ -124,49 +124,57 @@ def still_held(error: RemoteProfError, plan: LaunchPlan) -> RemoteProfError:
     return type(error)(error.what, evidence=evidence, hint=hint)
 
 
-def sidecar_failed(host: str, plan: LaunchPlan, seen: Observed, last_error: str) -> RemoteProfError:
+def sidecar_failed(
+    host: str, sidecar: SidecarRecord, seen: Observed, last_error: str
+) -> RemoteProfError:
     """Return the error for a sidecar that printed no sample."""
-    inside = plan.sidecar.pid_namespace != HOST_NAMESPACE
-    if seen.target_gone and inside and seen.exit_code == _KILLED:
+    inside, exit_code = sidecar.pid_namespace != HOST_NAMESPACE, sidecar.exit_code
+    if seen.target_gone and inside and exit_code == _KILLED:
         return RemoteProfError(
             f"{host}: the target ended, and with it the sidecar in its pid namespace",
-            evidence=f"exit code {seen.exit_code}; what was sampled until then is lost",
+            evidence=f"exit code {exit_code}; what was sampled until then is lost",
             hint="sample for a shorter time (--duration), or with --engine bpftrace: it keeps it",
         )
-    killed = seen.exit_code == _KILLED
+    killed = exit_code == _KILLED
     what = "ended before it sampled anything"
     if seen.began_at_s is not None:
         what = f"{'was killed' if killed else 'ended'} before it printed a sample"
-    if seen.exit_code == _NO_PROGRAM:
+    if exit_code == _NO_PROGRAM:
         return RemoteProfError(
-            f"{host}: the image {plan.sidecar.image} lacks the profiler",
+            f"{host}: the image {sidecar.image} lacks the profiler",
             evidence=last_error,
             hint="name one that has it with --image; docs/engines.md says how to make it",
         )
     said = last_error or (_WHO_KILLS if killed else "it printed nothing")
     return RemoteProfError(
         f"{host}: the sidecar {what}",
-        evidence=f"exit code {seen.exit_code}: {said}",
-        hint="see sidecar.err in the run's directory, or ask: remote-prof doctor",
+        evidence=f"exit code {exit_code}: {said}",
+        hint=f"see {sidecar.errors} in the run's directory, or ask: remote-prof doctor",
     )
 
 
-def refused_rights(plan: LaunchPlan, last_error: str) -> Problem:
+def in_part(error: RemoteProfError, sidecar: SidecarRecord) -> Problem:
+    """Return what is noted where one of several profilers failed and others did not."""
+    what = f"{sidecar.engine} gave nothing: {error.what}"
+    return Problem(Severity.WARNING, what, error.evidence, error.hint)
+
+
+def refused_rights(rung: str, last_error: str) -> Problem:
     """Return what is noted where a rung of the ladder was too low: the next one is tried."""
     return Problem(
         Severity.WARNING,
-        f"the kernel refuses the sidecar with {plan.sidecar.rung}: wider rights are tried",
+        f"the kernel refuses the sidecar with {rung}: wider rights are tried",
         last_error,
     )
 
 
-def all_rights_refused(host: str, plan: LaunchPlan, last_error: str) -> PreflightError:
+def all_rights_refused(host: str, sidecar: SidecarRecord, last_error: str) -> PreflightError:
     """Return the error for a kernel that refuses the last rung, too."""
     hint = "as a last resort: --privileged; or use another engine"
-    if plan.sidecar.privileged:
+    if sidecar.rung == "privileged":
         hint = "see dmesg and the security modules of that host, or use another engine"
     return PreflightError(
-        f"{host}: the kernel refuses the sidecar also with {plan.sidecar.rung}",
+        f"{host}: the kernel refuses the sidecar also with {sidecar.rung}",
         evidence=last_error or "it printed nothing",
         hint=hint,
     )

@@ -20,6 +20,7 @@ from remote_prof.run.manifest import (
     HostRecord,
     Manifest,
     RequestRecord,
+    SidecarRecord,
     Status,
     TargetRecord,
 )
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 BEFORE = "svc;main;parse 600\nsvc;main;write 300\nsvc;old 100\n"
 AFTER = "svc;main;parse 300\nsvc;main;write 1500\nsvc;fresh 200\n"
+
+SIDECAR = SidecarRecord("bpftrace", "img", "", (), "", (), "engine", 0, "")
 
 
 @pytest.fixture
@@ -65,6 +68,7 @@ def make_run(
                 host,
                 status,
                 target=container,
+                sidecars=(SIDECAR,),
                 artifacts=artifacts,
                 error="" if data else "no route",
                 cpu_time_s=10.0 if data else None,

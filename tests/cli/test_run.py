@@ -341,7 +341,7 @@ def test_flags_reach_the_host(cli: Cli, script: Script) -> None:
     assert not list(the_run().rglob("*.svg"))
     assert f"files: {the_run()}/hosts/prod-3/api" in done.out
     assert "2 round trips" in done.err
-    assert "sidecar: quay.io/iovisor/bpftrace:v0.23.2 by compose" in done.err
+    assert "sidecar: bpftrace in quay.io/iovisor/bpftrace:v0.23.2 by compose" in done.err
 
 
 def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -> None:
@@ -370,9 +370,9 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
         (["-H", "prod-3", "-C", "api", "-F", "0"], "frequency"),
         (["-H", "prod-3", "-C", "api", "-F", "x"], "valid integer"),
         (["-H", "prod-3", "-C", "api", "--stacks", "all"], "all"),
-        (["-H", "prod-3", "-C", "api", "--event", "lok"], "bpftrace has no event 'lok'"),
+        (["-H", "prod-3", "-C", "api", "--event", "lok"], "auto has no event 'lok'"),
         (["-H", "prod-3", "-C", "api", "--event", "a b"], "event should be the name of an event"),
-        (["-H", "prod-3", "-C", "api", "--engine", "perl"], "engine should be 'bpftrace' or"),
+        (["-H", "prod-3", "-C", "api", "--engine", "perl"], "engine should be 'auto', 'bpftrace'"),
         (
             ["-H", "prod-3", "-C", "api", "--engine", "pyspy", "--event", "lock"],
             "pyspy has no event 'lock'",
@@ -381,7 +381,10 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
             ["-H", "prod-3", "-C", "api", "--engine", "pyspy", "--stacks", "user"],
             "--engine pyspy has no --stacks",
         ),
-        (["-H", "prod-3", "-C", "api", "--native"], "--engine bpftrace has no --native"),
+        (
+            ["-H", "prod-3", "-C", "api", "--engine", "bpftrace", "--native"],
+            "--engine bpftrace has no --native",
+        ),
         (["-H", "prod-3", "-C", "api", "--event", "lock", "-F", "9"], "it has no frequency"),
         (["-H", "prod-3", "-C", "api", "--format", "png"], "no format 'png'"),
         (["-H", "prod-3", "-C", "api", "-c", "telnet"], "no connection 'telnet'"),

@@ -39,10 +39,11 @@ from remote_prof.run.manifest import (
     HostRecord,
     Manifest,
     RequestRecord,
+    SidecarRecord,
     Status,
 )
-from remote_prof.run.plan import make_plan
-from remote_prof.run.report import RAW_PROFILE, find_engine, profile_request
+from remote_prof.run.plan import Service, make_plan
+from remote_prof.run.report import find_engine, profile_request
 from remote_prof.settings import NAMES, OTHER_VARIABLES, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +163,7 @@ def prepared(tmp_path: Path) -> Path:
     """Give a directory that has what the documents take for granted."""
     raw = RECORDING.read_bytes()
     (tmp_path / "inventory.yml").write_bytes((ROOT / "inventory.example").read_bytes())
-    (tmp_path / RAW_PROFILE).write_bytes(raw)
+    (tmp_path / "profile.txt").write_bytes(raw)
     for name in ("a.folded", "b.folded", "profile.folded"):
         (tmp_path / name).write_bytes(RECORDING.with_suffix(".folded").read_bytes())
     for path in (Path(__file__).parent / "data").iterdir():
@@ -194,8 +195,11 @@ def prepare_run(results: Path, raw: bytes) -> None:
             Status.OK,
             directory=f"hosts/{name}/api",
             quality=measure_quality(profile),
+            sidecars=(SidecarRecord("bpftrace", "img", "", (), "", (), "engine", 0, ""),),
             artifacts=(
-                directory.write(directory.host_directory(name, "api") / RAW_PROFILE, raw, raw=True),
+                directory.write(
+                    directory.host_directory(name, "api") / "profile.txt", raw, raw=True
+                ),
             ),
             timings_s={"sample": 3.0},
         )
@@ -225,7 +229,7 @@ def test_commands_that_need_no_host_work(
         [Path(sys.executable).with_name("remote-prof"), *arguments],
         cwd=prepared,
         env=kept | {"HOME": str(prepared), "XDG_CONFIG_HOME": str(prepared)} | dict(environment),
-        input=(prepared / RAW_PROFILE).read_bytes(),
+        input=(prepared / "profile.txt").read_bytes(),
         capture_output=True,
     )
     assert done.returncode == ExitCode.OK, done.stderr.decode()
@@ -489,7 +493,7 @@ def rendered() -> str:
         runner="auto",
         facts=facts,
         target=target,
-        sidecar=ENGINES[0].plan(request, facts, target)[0],
+        services=(Service("bpftrace", ENGINES[0].plan(request, facts, target)[0]),),
         become=False,
     )
     return "\n".join(plan.files.values())

@@ -13,6 +13,7 @@ from remote_prof.run.manifest import (
     Artifact,
     HostRecord,
     Manifest,
+    SidecarRecord,
     Status,
     dump_manifest,
     parse_manifest,
@@ -22,6 +23,7 @@ from tests.fuzz.fuzz_facts import REQUEST
 from tests.fuzz.harness import RECORDINGS, Harness
 
 _PLACE = "/dev/shm" if Path("/dev/shm").is_dir() else None
+SIDECAR = SidecarRecord("bpftrace", "img", "", (), "", (), "engine", 0, "")
 _RAW = (RECORDINGS / "bpftrace-0.23-ustack.txt").read_bytes()[:2048]
 
 
@@ -47,7 +49,14 @@ def one_input(data: bytes) -> None:
 
 def _manifest(path: str) -> bytes:
     artifact = Artifact(path, len(_RAW), "0" * 64, raw=True)
-    host = HostRecord("prod-3", "192.0.2.13", Status.OK, artifacts=(artifact,), cpu_time_s=1.5)
+    host = HostRecord(
+        "prod-3",
+        "192.0.2.13",
+        Status.OK,
+        sidecars=(SIDECAR,),
+        artifacts=(artifact,),
+        cpu_time_s=1.5,
+    )
     at = "2026-01-31T23:59:59+00:00"
     return dump_manifest(
         Manifest(MANIFEST_VERSION, "x", "0.1.0", ("remote-prof",), at, at, REQUEST, (host,))

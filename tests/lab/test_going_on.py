@@ -48,7 +48,7 @@ def test_a_run_whose_process_died_is_fetched_to_its_end(
     assert (done.run.path.name, record["status"]) == (run, "ok")
     assert record["quality"]["got"] > 0.5 * record["quality"]["expected"] > 25
     assert record["target"]["container"] == "api"
-    assert record["sidecar"]["exit_code"] == 0
+    assert record["sidecars"][0]["exit_code"] == 0
     assert share(done.run.stacks(), "hot_leaf") > 0.5
     assert done.run.differences() == []
     assert stock.left(host) == []
@@ -206,7 +206,7 @@ def test_the_next_rung_is_taken_only_where_the_kernel_refuses_one(
         ((what, evidence, _),) = [p for p in done.parts("warning") if "refuses" in p[0]]
         assert "BPF+PERFMON+SYS_PTRACE+SYSLOG" in what
         assert "Operation not permitted" in evidence
-        assert done.run.record["sidecar"]["rung"] == "SYS_ADMIN+SYS_PTRACE+SYSLOG"
+        assert done.run.record["sidecars"][0]["rung"] == "SYS_ADMIN+SYS_PTRACE+SYSLOG"
         assert share(done.run.stacks(), "hot_leaf") > 0.5
         assert done.run.differences() == []
         done = tool("doctor", *where, "--probe")

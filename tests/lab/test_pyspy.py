@@ -67,7 +67,7 @@ def test_the_known_functions_have_about_their_known_shares(
     }
     assert {stack[:2] for stack in served} == {("python3 /opt/app/app.py", "MainThread")}
     record = done.run.record
-    assert record["sidecar"]["tool"] == "py-spy 0.4.3"
+    assert record["sidecars"][0]["tool"] == "py-spy 0.4.3"
     assert record["quality"]["expected"] is None
     assert record["target"]["filter"] == "the interpreter 1, by pid inside"
     assert "threads that hold the GIL" in (done.run.target / "flamegraph.svg").read_text()

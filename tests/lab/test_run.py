@@ -141,16 +141,16 @@ def test_the_manifest_tells_all(captured: Captured) -> None:
     assert len(record.target.pids) == 3
     assert 1 in record.target.container_pids
     assert record.target.filter.startswith(("by control group: cgroup == ", "by pid namespace"))
-    assert record.sidecar is not None
-    assert (record.sidecar.image, record.sidecar.exit_code) == (SIDECAR_IMAGE, 0)
+    assert len(record.sidecars) == 1
+    assert (record.sidecars[0].image, record.sidecars[0].exit_code) == (SIDECAR_IMAGE, 0)
     image_id = captured.host.docker("image", "inspect", "-f", "{{.Id}}", SIDECAR_IMAGE)
-    assert record.sidecar.image_id == image_id
+    assert record.sidecars[0].image_id == image_id
     fine = captured.host.spec.suite == "trixie"
     expected = "BPF+PERFMON+SYS_PTRACE+SYSLOG" if fine else "SYS_ADMIN+SYS_PTRACE+SYSLOG"
-    assert record.sidecar.rung == expected
-    assert record.sidecar.runner == case.runner
-    assert record.sidecar.tool == f"bpftrace v{captured.host.spec.bpftrace}" or (
-        record.sidecar.tool.startswith(f"bpftrace v{captured.host.spec.bpftrace}.")
+    assert record.sidecars[0].rung == expected
+    assert record.sidecars[0].runner == case.runner
+    assert record.sidecars[0].tool == f"bpftrace v{captured.host.spec.bpftrace}" or (
+        record.sidecars[0].tool.startswith(f"bpftrace v{captured.host.spec.bpftrace}.")
     )
     assert 0 < record.round_trips <= 3
     assert {"connect", "facts", "sample", "launch and sample", "render"} <= set(record.timings_s)

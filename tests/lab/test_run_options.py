@@ -87,7 +87,7 @@ def test_user_stacks_alone(debian12: LabHost, tool: Tool, stock: Stock) -> None:
     assert "write_log" in frames
     assert not [frame for frame in frames if frame.endswith("_[k]")]
     # The kernel's names are not needed then, nor is the right to see them.
-    assert "SYSLOG" not in done.run.record["sidecar"]["capabilities"]
+    assert "SYSLOG" not in done.run.record["sidecars"][0]["capabilities"]
 
 
 def test_kernel_stacks_alone(debian13: LabHost, tool: Tool, stock: Stock) -> None:

@@ -112,8 +112,8 @@ def seen(
     finally:
         done = running.end()
     assert done.code == 0, done.err
-    assert done.run.record["sidecar"]["runner"] == runner
-    assert set(done.run.record["sidecar"]["capabilities"]) == RUNGS[suite]
+    assert done.run.record["sidecars"][0]["runner"] == runner
+    assert set(done.run.record["sidecars"][0]["capabilities"]) == RUNGS[suite]
     assert stock.left(host) == []
     return found
 

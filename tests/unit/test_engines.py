@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from remote_prof.engines import ENGINES, Engine, ProfileRequest
+from remote_prof.engines import AUTO, ENGINES, Engine, ProfileRequest
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.target import Target, TargetSpec, resolve
 from remote_prof.settings import Settings
@@ -32,9 +32,9 @@ def target() -> Target:
 
 def test_names_are_those_of_the_setting() -> None:
     names = [engine.name for engine in ENGINES]
-    assert get_args(get_type_hints(Settings)["engine"]) == tuple(names)
-    assert all(f"'{name}'" in EXPECTED["engine"] for name in names)
-    assert Settings().engine == names[0]
+    assert get_args(get_type_hints(Settings)["engine"]) == (AUTO, *names)
+    assert all(f"'{name}'" in EXPECTED["engine"] for name in (AUTO, *names))
+    assert Settings().engine == AUTO
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)

@@ -22,7 +22,7 @@ from remote_prof.records import Host
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.link import Link
-from remote_prof.run.plan import LaunchPlan, make_plan
+from remote_prof.run.plan import LaunchPlan, Service, make_plan
 from remote_prof.run.receive import Receiver
 from remote_prof.transport import Channel, Command, Result
 from remote_prof.transport.local import LocalConnection
@@ -57,7 +57,7 @@ def plan(tmp_path: Path, engine: FakeEngine) -> LaunchPlan:
         runner="auto",
         facts=facts,
         target=found,
-        sidecar=Bpftrace().plan(request, facts, found)[0],
+        services=(Service("bpftrace", Bpftrace().plan(request, facts, found)[0]),),
         become=False,
     )
 

@@ -24,7 +24,7 @@ from remote_prof.run.launch import (
     write_launch,
 )
 from remote_prof.run.manifest import HostRecord, RequestRecord, Status
-from remote_prof.run.plan import make_plan
+from remote_prof.run.plan import Service, make_plan
 from remote_prof.run.prepare import HostJob
 from remote_prof.transport import SshOptions
 
@@ -69,7 +69,7 @@ def launch(directory: RunDirectory) -> Launch:
         runner="auto",
         facts=STATE.facts,
         target=found,
-        sidecar=Bpftrace().plan(request, STATE.facts, found)[0],
+        services=(Service("bpftrace", Bpftrace().plan(request, STATE.facts, found)[0]),),
         become=True,
     )
     problem = Problem(Severity.WARNING, "a", "b", "c")

@@ -15,7 +15,7 @@ from remote_prof.engines import ProfileRequest
 from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.target import TargetSpec, resolve
-from remote_prof.run.plan import make_plan
+from remote_prof.run.plan import Service, make_plan
 from tests.unit.conftest import HEAD, LOOP, STACKS
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def directory(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes
         runner="auto",
         facts=facts,
         target=found,
-        sidecar=Bpftrace().plan(request, facts, found)[0],
+        services=(Service("bpftrace", Bpftrace().plan(request, facts, found)[0]),),
         become=False,
     )
     where = tmp_path / "remote-prof"

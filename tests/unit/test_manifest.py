@@ -17,6 +17,7 @@ from remote_prof.run.manifest import (
     HostRecord,
     Manifest,
     RequestRecord,
+    SidecarRecord,
     Status,
     dump_manifest,
     manifest_schema,
@@ -47,6 +48,20 @@ def test_what_is_written_is_read_again() -> None:
     assert json.loads(data)["hosts"][0]["status"] == "unreachable"
 
 
+def test_a_document_of_version_1_is_read() -> None:
+    sidecar = SidecarRecord("bpftrace", "img", "id", (), "SYS_ADMIN", (), "engine", 0, "v0.23")
+    manifest = replace(MANIFEST, hosts=(replace(MANIFEST.hosts[0], sidecars=(sidecar,)),))
+    document = json.loads(dump_manifest(manifest))
+    (host,) = document["hosts"]
+    (old,) = host.pop("sidecars")
+    for name in ("engine", "pid_namespace", "profile", "errors"):
+        del old[name]
+    document |= {"version": 1, "hosts": [host | {"sidecar": old}, host | {"sidecar": None}]}
+    read = parse_manifest(json.dumps(document).encode(), SOURCE)
+    assert read.version == MANIFEST_VERSION
+    assert [h.sidecars for h in read.hosts] == [(sidecar,), ()]
+
+
 @given(st.text(), st.lists(st.text()), st.none() | st.floats(0, 1e9), st.booleans())
 def test_any_text_and_number_is_read_again(
     text: str, texts: list[str], number: float | None, flag: bool
@@ -65,8 +80,8 @@ def test_any_text_and_number_is_read_again(
         (b"[]", "is not the manifest of a run"),
         (b"\xff", "is not the manifest of a run"),
         (b'{"version": 1}', "is not the manifest of a run"),
-        (b"{}", "is of version None, not 1"),
-        (b'{"version": 2}', "is of version 2, not 1"),
+        (b"{}", "is of version None, not 2"),
+        (b'{"version": 3}', "is of version 3, not 2"),
     ],
 )
 def test_what_is_no_manifest_is_refused(data: bytes, what: str) -> None:

@@ -17,7 +17,7 @@ from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.errors import PreflightError
 from remote_prof.host.facts import EngineFacts, HostFacts, parse_facts
 from remote_prof.host.target import Target, TargetSpec, resolve
-from remote_prof.run.plan import LaunchPlan, make_plan
+from remote_prof.run.plan import LaunchPlan, Service, make_plan
 
 DATA = Path(__file__).parent / "data"
 STATE = parse_facts((DATA / "facts" / "docker-26-hybrid.txt").read_bytes())
@@ -45,7 +45,7 @@ def plan(
         runner=runner,
         facts=facts,
         target=chosen,
-        sidecar=Bpftrace().plan(request, facts, chosen)[0],
+        services=(Service("bpftrace", Bpftrace().plan(request, facts, chosen)[0]),),
         become=become,
     )
 
@@ -274,7 +274,7 @@ def test_compose_and_engine_start_the_same(
     started = by_engine(run_arguments(tmp_path, made))
     assert started == by_compose(made.files["compose.yml"])
     assert started["image"] == request_.image
-    assert started["script"] == made.sidecar.script
+    assert started["script"] == made.services[0].sidecar.script
     assert started["read_only"] is True
     assert started["network_mode"] == ["none"]
     assert started["pid"] == ["host"]

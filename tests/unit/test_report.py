@@ -17,6 +17,7 @@ from remote_prof.run.manifest import (
     HostRecord,
     Manifest,
     RequestRecord,
+    SidecarRecord,
     Status,
 )
 from remote_prof.run.report import (
@@ -53,6 +54,7 @@ RECORD = RequestRecord(
     ("prod-3",), "api", "container", "bpftrace", 10.0, 99, "both", "img", False, "auto", ("svg",)
 )
 ENGINE = find_engine("bpftrace")
+SIDECAR = SidecarRecord("bpftrace", "img", "", (), "SYS_ADMIN", (), "engine", 0, "bpftrace v0")
 
 
 def test_an_engine_is_found_by_name() -> None:
@@ -66,7 +68,7 @@ def test_an_engine_is_found_by_name() -> None:
 def test_cpu_time_tells_how_many_samples_to_expect(
     cpu_time_s: float | None, expected: int | None
 ) -> None:
-    analysis = analyse(ENGINE, RAW, REQUEST, cpu_time_s=cpu_time_s)
+    analysis = analyse({"bpftrace": RAW}, REQUEST, cpu_time_s=cpu_time_s)
     assert (analysis.quality.got, analysis.quality.expected) == (40, expected)
     assert analysis.profile.total == 40
 
@@ -78,7 +80,7 @@ def test_the_manifest_says_what_the_engine_was_asked() -> None:
 def test_every_event_of_another_kind_counts() -> None:
     request = replace(REQUEST, event="offcpu")
     raw = RAW.replace(b"@@ sampling", b"# unit: us\n@@ sampling", 1)
-    analysis = analyse(ENGINE, raw, request, cpu_time_s=0.5)
+    analysis = analyse({"bpftrace": raw}, request, cpu_time_s=0.5)
     assert (analysis.quality.got, analysis.quality.expected) == (40, None)
     assert (analysis.profile.unit, analysis.profile.frequency_hz) == ("us", None)
     record = replace(RECORD, event="offcpu")
@@ -108,7 +110,9 @@ def run(tmp_path: Path) -> RunDirectory:
     directory = RunDirectory.create(tmp_path, "one")
     where = directory.host_directory("prod-3", "api")
     raw = directory.write(where / "profile.txt", RAW, raw=True)
-    reached = HostRecord("prod-3", "10.0.0.3", Status.OK, artifacts=(raw,), cpu_time_s=0.5)
+    reached = HostRecord(
+        "prod-3", "10.0.0.3", Status.OK, sidecars=(SIDECAR,), artifacts=(raw,), cpu_time_s=0.5
+    )
     lost = HostRecord("prod-4", "10.0.0.4", Status.UNREACHABLE)
     directory.write_manifest(
         Manifest(MANIFEST_VERSION, "one", "0.1", (), "", "", RECORD, (reached, lost))
@@ -132,7 +136,7 @@ def test_every_file_is_made_again_from_the_raw_ones(run: RunDirectory) -> None:
 
 
 def test_a_report_has_the_facts_of_the_run_and_all_its_problems() -> None:
-    analysis = analyse(ENGINE, RAW, REQUEST, cpu_time_s=0.5)
+    analysis = analyse({"bpftrace": RAW}, REQUEST, cpu_time_s=0.5)
     few, *others = analysis.hints
     clock = Problem(Severity.WARNING, "the clock is off")
     host = HostRecord("prod-3", "10.0.0.3", Status.OK, kernel="6.1", problems=(clock, few))

@@ -23,7 +23,7 @@ from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.records import Become
 from remote_prof.run.clean import clean_command
-from remote_prof.run.plan import make_plan
+from remote_prof.run.plan import Service, make_plan
 from remote_prof.run.receive import Part
 from remote_prof.templates import (
     Verbatim,
@@ -184,7 +184,7 @@ def scripts() -> dict[str, str]:
             runner=runner,
             facts=host.facts,
             target=target,
-            sidecar=Bpftrace().plan(request, host.facts, target)[0],
+            services=(Service("bpftrace", Bpftrace().plan(request, host.facts, target)[0]),),
             become=False,
         )
         found[f"launcher {runner}"] = plan.files["launcher.sh"]

@@ -1,0 +1,133 @@
+"""The choice of engines: each process by the profiler that is made for what it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from remote_prof.engines.base import Engine, Event, ProfileRequest
+from remote_prof.errors import UsageError
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.processes import Process
+from remote_prof.host.target import Target
+from remote_prof.records import Problem, Severity
+
+AUTO = "auto"
+_MOST_NAMED = 4
+
+# What a process would have to be started with for more than its own profiler shows.
+_ONE_FLAG_MORE = {
+    "Java": (
+        "-XX:+PreserveFramePointer",
+        "bpftrace can walk through Java's frames (jcmd PID Compiler.perfmap names them)",
+    ),
+    "Node.js": (
+        "--perf-basic-prof",
+        "bpftrace names its functions, below the kernel's and the native ones",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The engines that profile a target, and what each is given; ``problems`` say why those."""
+
+    engines: tuple[tuple[Engine, Target], ...]
+    problems: tuple[Problem, ...] = ()
+
+
+class Engines:
+    """Finds engines and their events by name. ``auto`` stands for all of them."""
+
+    def __init__(self, engines: Sequence[Engine]) -> None:
+        self._engines = engines
+        self._any = next(engine for engine in engines if not engine.language)
+
+    def named(self, name: str) -> tuple[Engine, ...]:
+        """Return the engines that a name stands for. Raises UsageError."""
+        found = tuple(engine for engine in self._engines if name in (engine.name, AUTO))
+        if not found:
+            names = ", ".join([AUTO, *(engine.name for engine in self._engines)])
+            raise UsageError(f"there is no engine {name}", hint=f"there are: {names}")
+        return found
+
+    def events(self, name: str) -> Mapping[str, Event]:
+        """Return what those can measure; what several call the same, the first of them measures."""
+        found: dict[str, Event] = {}
+        for engine in self.named(name):
+            for event in engine.events.values():
+                found.setdefault(event.name, event)
+        return found
+
+    def options(self, name: str) -> frozenset[str]:
+        """Return the fields of a request that one of them heeds."""
+        return frozenset().union(*(engine.options for engine in self.named(name)))
+
+    def choose(
+        self, name: str, request: ProfileRequest, facts: HostFacts, target: Target | None
+    ) -> Choice:
+        """Choose for a target; all that speaks against it is said.
+
+        ``auto``: CPU time is sampled by bpftrace, and what runs in an interpreter or a VM by that
+        language's profiler, too. What else is measured has one engine: the first that can. Without
+        a target it is what can be said of the host.
+        """
+        engines = self.named(name)
+        able = [engine for engine in engines if request.event in engine.events]
+        first = able[0]
+        if name != AUTO or target is None or first is not self._any or request.event != "cpu":
+            against = first.problems(request, facts, target)
+            return Choice(((first, target),) if target else (), tuple(against))
+        against_first = first.problems(request, facts, target)
+        chosen: list[tuple[Engine, Target]] = []
+        problems: list[Problem] = []
+        for engine in able[1:]:
+            own = [p for p in target.processes if p.language == engine.language]
+            if not own:
+                continue
+            part = replace(target, processes=tuple(own)) if target.scope == "process" else target
+            against = engine.problems(request, facts, part)
+            if not any(problem.severity is Severity.ERROR for problem in against):
+                chosen.append((engine, part))
+                problems.append(_chosen(engine, own))
+            problems += map(_no_error, against)
+        if not chosen or not any(p.severity is Severity.ERROR for p in against_first):
+            chosen.insert(0, (first, target))
+        else:
+            against_first = list(map(_no_error, against_first))
+        return Choice(tuple(chosen), (*against_first, *problems, *_one_flag_more(target)))
+
+
+def _chosen(engine: Engine, processes: Sequence[Process]) -> Problem:
+    what = f"{engine.language} is profiled by {engine.program}, what else there is by bpftrace"
+    named = [f"{p.pid} {_evidence(p)}" for p in processes[:_MOST_NAMED]]
+    named += ["..."] if len(processes) > _MOST_NAMED else []
+    return Problem(Severity.NOTE, what, ", ".join(named))
+
+
+def _evidence(process: Process) -> str:
+    if process.runtime:
+        return f"{process.name} has loaded lib{process.runtime}"
+    if process.program:
+        return f"runs {process.program}"
+    return f"is called {process.name} (the login may not see what it runs)"
+
+
+def _no_error(problem: Problem) -> Problem:
+    # What one profiler cannot do bpftrace does, after its fashion.
+    if problem.severity is not Severity.ERROR:
+        return problem
+    return replace(problem, severity=Severity.WARNING)
+
+
+def _one_flag_more(target: Target) -> Iterator[Problem]:
+    for language, (flag, gain) in _ONE_FLAG_MORE.items():
+        without = [
+            p for p in target.processes if p.language == language and flag not in p.arguments
+        ]
+        if without:
+            yield Problem(
+                Severity.NOTE,
+                f"started with {flag}, {language} would show more: {gain}",
+                f"{without[0].pid} {without[0].name} was started without it",
+            )
