@@ -18,15 +18,20 @@ echo "$*" >> $state/calls
 case $1 in
 run)
   [ ! -e $state/refuse ] || {{ cat $state/refuse >&2; exit 125; }}
-  echo $$ > $state/running
-  trap 'rm -f $state/running' EXIT
-  . $state/behaviour ;;
+  next= name=
+  for word; do [ -z "$next" ] || {{ name=$word; next=; }}; [ "$word" != --name ] || next=yes; done
+  echo $$ > $state/running-$name
+  trap 'rm -f $state/running-$name' EXIT
+  # One that is called by its engine can do something of its own.
+  own=$state/behaviour-${{name##*-}}
+  [ -e $own ] || own=$state/behaviour
+  . $own ;;
 kill)
   # A shell in the background cannot catch INT: USR1 stands for it.
   case $3 in INT) signal=USR1 ;; *) signal=$3 ;; esac
-  [ -e $state/running ] && kill -"$signal" "$(cat $state/running)" ;;
-ps) [ ! -e $state/running ] || echo 1a2b3c4d5e6f ;;
-rm) [ -e $state/sticky ] || {{ kill -9 "$(cat $state/running)"; rm -f $state/running; }} ;;
+  [ -e "$state/running-$4" ] && kill -"$signal" "$(cat "$state/running-$4")" ;;
+ps) ! cat $state/running-* >/dev/null 2>&1 || echo 1a2b3c4d5e6f ;;
+rm) [ -e $state/sticky ] || {{ kill -9 $(cat $state/running-*); rm -f $state/running-*; }} ;;
 *) exit 9 ;;
 esac
 """
@@ -48,9 +53,12 @@ class FakeEngine:
     path: Path
     state: Path
 
-    def behave(self, script: str) -> None:
-        """Set what a container does: it ends with the script, or with its ``exit``."""
-        (self.state / "behaviour").write_text(script)
+    def behave(self, script: str, of: str = "") -> None:
+        """Set what a container does: it ends with the script, or with its ``exit``.
+
+        ``of`` is the engine of the one that is meant, where there are several.
+        """
+        (self.state / (f"behaviour-{of}" if of else "behaviour")).write_text(script)
 
     def samples(self, seconds: float = 0.3) -> None:
         """Sample for so long, then print and end."""
@@ -77,7 +85,7 @@ class FakeEngine:
     @property
     def running(self) -> bool:
         """Whether there is a container."""
-        return (self.state / "running").exists()
+        return any(self.state.glob("running-*"))
 
 
 @pytest.fixture

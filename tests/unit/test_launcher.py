@@ -40,6 +40,18 @@ def target(nothing_left: None) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture
 def directory(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes]) -> Path:
     """A directory with the rendered files."""
+    return rendered(tmp_path, engine, target, "bpftrace")
+
+
+@pytest.fixture
+def several(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes]) -> Path:
+    """One whose launcher starts two sidecars."""
+    return rendered(tmp_path, engine, target, "bpftrace", "pyspy")
+
+
+def rendered(
+    tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes], *names: str
+) -> Path:
     found = resolve(TargetSpec("api"), STATE)
     process = replace(found.processes[0], pid=target.pid, cgroup="/", cpuacct="")
     found = replace(found, processes=(process,), scope="process")
@@ -54,7 +66,10 @@ def directory(tmp_path: Path, engine: FakeEngine, target: subprocess.Popen[bytes
         runner="auto",
         facts=facts,
         target=found,
-        services=(Service("bpftrace", Bpftrace().plan(request, facts, found)[0]),),
+        services=tuple(
+            Service(name, Bpftrace().plan(request, facts, found)[0], alone=len(names) == 1)
+            for name in names
+        ),
         become=False,
     )
     where = tmp_path / "remote-prof"
@@ -108,6 +123,45 @@ def test_cpu_time_is_read_with_its_time(directory: Path) -> None:
     (now, cpu_us, at) = map(int, readings[0])
     assert cpu_us % 10_000 == 0  # ticks of 10 ms
     assert 0 < at <= now
+
+
+def test_several_sidecars_sample_beside_each_other(several: Path, engine: FakeEngine) -> None:
+    engine.samples()
+    engine.behave(f"{HEAD}; sleep 1; {STACKS}; exit 3", of="pyspy")
+    assert start(several).wait(LONG_S) == 0  # what the sidecar printed says how it ended
+    assert stages(several) == ["starting", "sampling", "sampled", "exit", "exit", "done"]
+    assert progress(several)[-3:] == ["exit bpftrace 0", "exit pyspy 0", "done 0"]
+    for name in ("profile-bpftrace.txt", "profile-pyspy.txt"):
+        assert (several / name).read_text().endswith("@@ end 0\n")
+    assert not engine.running
+
+
+def test_one_that_fails_takes_the_others_not_along(several: Path, engine: FakeEngine) -> None:
+    engine.samples()
+    engine.behave("echo no py-spy >&2; exit 127", of="pyspy")
+    assert start(several).wait(LONG_S) == 127
+    assert stages(several) == ["starting", "sampling", "sampled", "exit", "exit", "done"]
+    assert progress(several)[-3:] == ["exit bpftrace 0", "exit pyspy 127", "done 127"]
+    assert (several / "profile-bpftrace.txt").read_text().endswith("@@ end 0\n")
+    assert (several / "sidecar-pyspy.err").read_text() == "no py-spy\n"
+
+
+def test_where_all_fail_nothing_is_sampled(several: Path, engine: FakeEngine) -> None:
+    engine.behave("exit 1")
+    assert start(several).wait(LONG_S) == 1
+    assert stages(several) == ["starting", "exit", "exit", "ended", "done"]
+
+
+def test_a_stop_reaches_all_of_them(several: Path, engine: FakeEngine) -> None:
+    engine.samples_until_asked()
+    launcher = start(several)
+    wait_for(several, "sampling")
+    (several / "stop").touch()
+    assert launcher.wait(LONG_S) == 0
+    for name in ("profile-bpftrace.txt", "profile-pyspy.txt"):
+        assert "@stacks_a" in (several / name).read_text()
+    assert engine.calls.count("kill") == 2
+    assert not engine.running
 
 
 def test_a_stop_ends_the_sampling_and_keeps_it(directory: Path, engine: FakeEngine) -> None:

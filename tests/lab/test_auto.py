@@ -1,0 +1,130 @@
+"""Each process by the profiler that is made for it, and all of them in one flame graph."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from .model import Lab, LabHost
+from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+
+RUN = ("run", "-C", "mixed")
+# The processes of the target, by how they call what they do.
+SNAKE = {"svc": ("render_reply", "parse_request"), "python3": ("render_reply", "parse_request")}
+GO = {"app-go": ("main.renderReply", "main.parseRequest")}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _at_work(lab: Lab) -> Iterator[None]:
+    """Have the target run for these tests alone: it takes CPU time from others."""
+    for host in lab.hosts.values():
+        host.docker("start", "mixed")
+    time.sleep(2)
+    yield
+    for host in lab.hosts.values():
+        host.docker("kill", "mixed")
+
+
+def of(done: Done, process: str) -> Counter[tuple[str, ...]]:
+    """Give the stacks of one process, of the work that it serves."""
+    return Counter(
+        {
+            stack: n
+            for stack, n in done.run.stacks().items()
+            if stack[0] == process
+            and any(
+                frame.lower().endswith("handlerequest") or frame == "handle_request"
+                for frame in stack
+            )
+        }
+    )
+
+
+@pytest.mark.parametrize("runner", ["engine", "compose"])
+def test_one_flame_graph_has_the_functions_of_all(
+    runner: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = tool(*RUN, "-H", host.name, "-d", 10, "-F", 199, "--runner", runner)
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    record = done.run.record
+    engines = [sidecar["engine"] for sidecar in record["sidecars"]]
+    assert engines == ["bpftrace", "pyspy"]
+    assert all(sidecar["exit_code"] == 0 for sidecar in record["sidecars"])
+    for process, (more, less) in (SNAKE | GO).items():
+        served = of(done, process)
+        assert served.total() > 15, (process, served)
+        known = share(served, more) + share(served, less)
+        assert share(served, more) / known == pytest.approx(0.75, abs=0.2), process
+    # What Python is given is what the kernel saw of it: the whole is the CPU time.
+    quality = record["quality"]
+    assert quality["got"] == pytest.approx(quality["expected"], rel=0.25)
+    assert "py-spy: the interpreter" not in done.err
+    assert "profilers: bpftrace: by " in done.err
+
+
+def test_a_profiler_that_the_image_lacks_leaves_the_others(
+    debian13: LabHost, tool: Tool, stock: Stock
+) -> None:
+    image = "lab/bpftrace-alone:latest"
+    script = "rm /usr/local/bin/py-spy"
+    name = debian13.docker(
+        "create", "--network", "none", "--entrypoint", "sh", "lab/bpftrace:0.23", "-c", script
+    )
+    try:
+        debian13.docker("start", "-a", name)
+        debian13.docker("commit", name, image)
+        stock.take(debian13)
+        done = tool(*RUN, "-H", debian13.name, "-d", 3, "--image", image)
+    finally:
+        debian13.docker("rm", "-f", name)
+        debian13.docker("rmi", image)
+    assert done.code == 0, done.err
+    assert "pyspy gave nothing" in done.err
+    assert "lacks the profiler" in done.err
+    assert any(stack[0] == "python3" for stack in done.run.stacks())
+
+
+def test_an_interrupt_keeps_what_all_of_them_sampled(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    running = tool.start(*RUN, "-H", host.name, "-d", 60)
+    running.wait_for(SAMPLING)
+    assert len(our_containers(host)) >= 2
+    time.sleep(3)
+    running.process.send_signal(signal.SIGINT)
+    done = running.end()
+    assert done.code == 130, done.err
+    assert of(done, "python3").total() > 5
+    assert done.run.record["timings_s"]["sample"] < 40
+    assert stock.left(host) == []
+
+
+def test_what_a_killed_controller_left_is_fetched(
+    debian13: LabHost, tool: Tool, stock: Stock
+) -> None:
+    running = tool.start(*RUN, "-H", debian13.name, "-d", 6)
+    running.wait_for(SAMPLING)
+    running.process.kill()
+    running.process.wait()
+    done = tool("fetch", "last")
+    assert done.code == 0, done.err
+    assert of(done, "python3").total() > 5
+    assert [sidecar["exit_code"] for sidecar in done.run.record["sidecars"]][:2] == [0, 0]
+    assert stock.left(debian13) == []
+    again = tool("report", "last")
+    assert again.code == 0, again.err
+
+
+def test_a_process_alone_has_one_profiler_or_two(debian13: LabHost, tool: Tool) -> None:
+    native = tool(*RUN, "-H", debian13.name, "--process", "svc", "--dry-run")
+    assert native.code == 0, native.err
+    assert native.out.count("sidecar:  ") == 1
+    python = tool(*RUN, "-H", debian13.name, "--process", "python3", "--dry-run")
+    assert python.code == 0, python.err
+    assert "pyspy in" in python.out
