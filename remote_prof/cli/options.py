@@ -61,8 +61,9 @@ Engine = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        metavar="bpftrace|pyspy",
-        help="The profiler; remote-prof engines lists what each is for (bpftrace).",
+        metavar="auto|NAME",
+        help="The profiler by name, or for each process the one made for it (auto); they are listed by "
+        "remote-prof engines.",
         rich_help_panel="What to sample",
     ),
 ]
