@@ -62,8 +62,7 @@ Engine = Annotated[
     typer.Option(
         "--engine",
         metavar="auto|NAME",
-        help="The profiler by name, or for each process the one made for it (auto); they are listed by "
-        "remote-prof engines.",
+        help="The profiler by its name (see remote-prof engines); auto chooses for each process.",
         rich_help_panel="What to sample",
     ),
 ]
