@@ -125,9 +125,14 @@ class Node:
         profile = parse_enclosed(
             raw, lambda data: parse_cpuprofile(data, keep_offsets=keep_offsets)
         )
+        # From microseconds to samples that were taken evenly.
+        scale = request.frequency_hz / 1e6 if profile.unit == "us" else 1
+        weights = {stack: round(weight * scale) for stack, weight in profile.weights.items()}
         tool = _TOOL.match(raw)
         return replace(
             profile,
+            weights={stack: weight for stack, weight in weights.items() if weight},
+            unit="samples",
             frequency_hz=request.frequency_hz,
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
         )

@@ -29,7 +29,11 @@ def recognises_cpuprofile(head: bytes) -> bool:
 
 
 def parse_cpuprofile(data: bytes, *, keep_offsets: bool = False) -> Profile:
-    """Parse a CPU profile of V8. Each sample counts one; those that are ``(idle)`` are left out.
+    """Parse a CPU profile of V8. Samples that are ``(idle)`` are left out.
+
+    A sample counts the microseconds until the next one: under load V8 looks late at a busy thread,
+    and not at an idle one (10 ms were asked for and 40 got in one run: counted, that thread was busy
+    for 7 % of the time, in truth for 19 %). Without times it counts one.
 
     A function's file is its module. Its line goes, unless ``keep_offsets`` or it has no name:
     ``(anonymous) (app.js:7)``. It is the line where the function begins. Code of files is JIT;
@@ -48,8 +52,9 @@ def parse_cpuprofile(data: bytes, *, keep_offsets: bool = False) -> Profile:
     tree = _Tree(unread, keep_lines=keep_offsets)
     for place, node in enumerate(nodes):
         tree.add(place, node)
-    counts = _counts(document, tree, unread)
-    return tree.profile(counts, unread)
+    times = _times(document)
+    counts = _counts(document, tree, unread, times)
+    return tree.profile(counts, unread, unit="us" if times else "samples")
 
 
 def _document(data: bytes) -> Mapping[str, Any]:
@@ -64,8 +69,21 @@ def _document(data: bytes) -> Mapping[str, Any]:
     return document
 
 
-def _counts(document: Mapping[str, Any], tree: _Tree, unread: Unread) -> dict[int, int]:
-    """Return the number of samples by node. Without a list of samples each node has its own."""
+def _times(document: Mapping[str, Any]) -> list[int]:
+    """Return the microseconds from each sample to the next; nothing where that is not told."""
+    samples, deltas = document.get("samples"), document.get("timeDeltas")
+    if not isinstance(samples, list) or not isinstance(deltas, list):
+        return []
+    if len(samples) != len(deltas) or not all(type(each) is int for each in deltas):
+        return []
+    # Times that go back are seen where a sample was written late.
+    return [min(max(each, 0), 1 << 53) for each in (*deltas[1:], 0)]
+
+
+def _counts(
+    document: Mapping[str, Any], tree: _Tree, unread: Unread, times: list[int]
+) -> dict[int, int]:
+    """Return the weight of the samples by node. Without a list of samples each node has its own."""
     samples = document.get("samples")
     if not isinstance(samples, list):
         return dict(tree.hits)
@@ -73,7 +91,7 @@ def _counts(document: Mapping[str, Any], tree: _Tree, unread: Unread) -> dict[in
     counts: dict[int, int] = {}
     for place, sample in enumerate(samples):
         if type(sample) is int and sample in tree.frames:
-            counts[sample] = counts.get(sample, 0) + 1
+            counts[sample] = counts.get(sample, 0) + (times[place] if times else 1)
         else:
             unread.tell(f"sample {place}", "")
     return counts
@@ -117,7 +135,7 @@ class _Tree:
             if type(child) is int:
                 self._parents.setdefault(child, number)
 
-    def profile(self, counts: Mapping[int, int], unread: Unread) -> Profile:
+    def profile(self, counts: Mapping[int, int], unread: Unread, *, unit: str) -> Profile:
         """Return the stacks of the nodes that were sampled."""
         budget = Budget()
         for number, count in counts.items():
@@ -128,7 +146,7 @@ class _Tree:
             self._folder.add(stack, count, "a sample")
         if unread.count and not counts:
             raise unread.error("there is no sample in the CPU profile", _HINT)
-        return self._folder.profile(unit="samples", notes=unread.notes)
+        return self._folder.profile(unit=unit, notes=unread.notes)
 
     def _stack(self, number: int) -> IndexStack:
         stack: list[int] = []

@@ -49,7 +49,8 @@ class Wire:
 
     def __init__(self, address: tuple[str, int], timeout_s: float = CALL_S) -> None:
         self._socket = socket.create_connection(address, timeout=timeout_s)
-        self._host = f"[{address[0]}]:{address[1]}" if ":" in address[0] else "%s:%d" % address
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self._host = f"{host}:{address[1]}"
         self._ready = b""
 
     def close(self) -> None:
@@ -286,7 +287,7 @@ def check(pid: int) -> None:
 
 
 def known_ports(pid: int) -> list[int]:
-    """Return the ports at which an inspector may be on already: the usual, and those it was told."""
+    """Return the ports at which an inspector may be on: the usual one, and those it was told."""
     words = _read(f"/proc/{pid}/cmdline") + b"\0" + _read(f"/proc/{pid}/environ")
     return [DEFAULT_PORT, *(int(port) for port in _PORT.findall(words))]
 
