@@ -32,8 +32,8 @@ def parse_cpuprofile(data: bytes, *, keep_offsets: bool = False) -> Profile:
     """Parse a CPU profile of V8. Samples that are ``(idle)`` are left out.
 
     A sample counts the microseconds until the next one: under load V8 looks late at a busy thread,
-    and not at an idle one (10 ms were asked for and 40 got in one run: counted, that thread was busy
-    for 7 % of the time, in truth for 19 %). Without times it counts one.
+    and not at an idle one (10 ms were asked for and 40 got in one run: counted, that thread was
+    busy for 7 % of the samples, and for 19 % of the time). Without times it counts one.
 
     A function's file is its module. Its line goes, unless ``keep_offsets`` or it has no name:
     ``(anonymous) (app.js:7)``. It is the line where the function begins. Code of files is JIT;

@@ -14,7 +14,6 @@ from .test_sidecar_rights import read_status
 from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
 
 RUN = ("run", "-C", "node", "--engine", "node")
-PORT = ":240D"  # 9229, as /proc/net/tcp has it
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,9 +27,12 @@ def _at_work(lab: Lab) -> Iterator[None]:
         host.docker("kill", "node")
 
 
-def inspector_open(host: LabHost, container: str = "node") -> bool:
+def listening(host: LabHost, container: str = "node") -> list[int]:
+    """Give the ports that a container listens at."""
     pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-    return PORT in Path(f"/proc/{pid}/net/tcp").read_text()
+    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()
+    rows = [line.split() for line in lines]
+    return [int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A"]
 
 
 def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
@@ -50,7 +52,7 @@ def test_the_known_function_has_its_share_and_the_inspector_is_closed(
     assert share(done.run.stacks(), "handleRequest") > 0.7
     assert list(done.run.target.glob("profile-1.cpuprofile"))
     assert done.run.record["sidecar"]["tool"].startswith("node v20.")
-    assert not inspector_open(debian13)
+    assert listening(debian13) == []
 
 
 def test_an_interrupt_keeps_what_was_sampled(debian13: LabHost, tool: Tool, stock: Stock) -> None:
@@ -63,7 +65,7 @@ def test_an_interrupt_keeps_what_was_sampled(debian13: LabHost, tool: Tool, stoc
     done = running.end()
     assert done.code == 130, done.err
     assert done.run.stacks().total() > 10
-    assert not inspector_open(debian13)
+    assert listening(debian13) == []
     assert stock.left(debian13) == []
     # Its sidecar is the target's user, without any right.
     assert {int(status[kind], 16) for kind in ("CapPrm", "CapEff", "CapBnd")} == {0}
@@ -83,13 +85,7 @@ def test_several_processes_are_profiled_and_an_inspector_that_was_on_stays_on(
         done = tool(*argv)
         assert done.code == 0, done.err
         assert len(list(done.run.target.glob("profile-*.cpuprofile"))) == 3
-        pid = debian13.docker("inspect", "-f", "{{.State.Pid}}", "nodes")
-        listening = [
-            fields[1].partition(":")[2]
-            for fields in map(str.split, Path(f"/proc/{pid}/net/tcp").read_text().splitlines())
-            if fields[3] == "0A"
-        ]
-        assert listening == [f"{9333:04X}"]
+        assert listening(debian13, "nodes") == [9333]
     finally:
         debian13.docker("rm", "-f", "nodes")
     assert stock.left(debian13) == []
