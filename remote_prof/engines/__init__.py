@@ -3,6 +3,7 @@
 from remote_prof.engines.auto import AUTO, Choice, Engines
 from remote_prof.engines.base import HOST_NAMESPACE, Engine, Event, ProfileRequest, Sidecar
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.node import Node
 from remote_prof.engines.pyspy import PySpy
 
 __all__ = [
@@ -17,5 +18,5 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy())
+ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy(), Node())
 KNOWN = Engines(ENGINES)

@@ -12,6 +12,7 @@ from remote_prof.parse.austin import parse_austin, recognises_austin
 from remote_prof.parse.bpftrace import parse_bpftrace, recognises_bpftrace
 from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpftrace_json
 from remote_prof.parse.compose import without_prefixes
+from remote_prof.parse.cpuprofile import parse_cpuprofile, recognises_cpuprofile
 from remote_prof.parse.enclosed import has_enclosed, parse_enclosed
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
@@ -72,6 +73,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 "bpftrace-json", "bpftrace -f json", recognises_bpftrace_json, parse_bpftrace_json
             ),
             Reader("speedscope", "speedscope's JSON", recognises_speedscope, parse_speedscope),
+            Reader("cpuprofile", "V8's CPU profile", recognises_cpuprofile, parse_cpuprofile),
             Reader("austin", "text of austin", recognises_austin, parse_austin),
             Reader("py-spy", "py-spy's raw format", recognises_pyspy, parse_pyspy),
             Reader("perf", "text of perf script", recognises_perf, parse_perf),
