@@ -40,7 +40,7 @@ def of(done: Done, process: str) -> Counter[tuple[str, ...]]:
 
 
 def in_no_language(function: str) -> str:
-    """Give the name alone: of ``handle_request``, ``main.handleRequest``, ``App.handleRequest_[j]``."""
+    """Give the name alone, whatever language spells it, and how."""
     name = re.sub(r"_\[[a-z]\]$|[( ].*$", "", function)
     return name.rpartition(".")[2].replace("_", "").lower()
 
