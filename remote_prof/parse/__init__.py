@@ -13,6 +13,7 @@ from remote_prof.parse.bpftrace import parse_bpftrace, recognises_bpftrace
 from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpftrace_json
 from remote_prof.parse.compose import without_prefixes
 from remote_prof.parse.enclosed import has_enclosed, parse_enclosed
+from remote_prof.parse.jfr import parse_jfr, recognises_jfr
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
 from remote_prof.parse.pprof import parse_pprof, recognises_pprof
@@ -66,6 +67,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
     {
         reader.name: reader
         for reader in (
+            Reader("jfr", "recordings of JDK Flight Recorder", recognises_jfr, parse_jfr),
             Reader("pprof", "pprof's profile.proto", recognises_pprof, parse_pprof),
             Reader("bpftrace", "text of bpftrace", _recognises_container, _parse_container),
             Reader(
