@@ -61,7 +61,7 @@ Engine = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        metavar="bpftrace|pyspy",
+        metavar="bpftrace|pyspy|java",
         help="The profiler; remote-prof engines lists what each is for (bpftrace).",
         rich_help_panel="What to sample",
     ),

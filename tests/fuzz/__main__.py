@@ -14,6 +14,7 @@ from pathlib import Path
 
 NAMES = (
     *("bpftrace", "bpftrace_json", "perf", "pprof", "pyspy", "austin", "speedscope", "convert"),
+    "jfr",
     *("facts", "follow", "manifest", "inventory"),
 )
 _RSS_LIMIT_MB = 2048
