@@ -372,7 +372,10 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
         (["-H", "prod-3", "-C", "api", "--stacks", "all"], "all"),
         (["-H", "prod-3", "-C", "api", "--event", "lok"], "bpftrace has no event 'lok'"),
         (["-H", "prod-3", "-C", "api", "--event", "a b"], "event should be the name of an event"),
-        (["-H", "prod-3", "-C", "api", "--engine", "perl"], "engine should be 'bpftrace' or"),
+        (
+            ["-H", "prod-3", "-C", "api", "--engine", "perl"],
+            "engine should be 'bpftrace', 'pyspy' or",
+        ),
         (
             ["-H", "prod-3", "-C", "api", "--engine", "pyspy", "--event", "lock"],
             "pyspy has no event 'lock'",

@@ -21,13 +21,16 @@ ROOT = Path(__file__).parents[2]
 STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
 FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing")
 REQUEST = ProfileRequest(10.0, 99, "both", "img")
+PROGRAMS = {"pyspy": "python3", "java": "java"}
 CASES = [(engine, event) for engine in ENGINES for event in engine.events]
 
 
-def target() -> Target:
-    """One that every engine can do something with."""
+def target(engine: Engine) -> Target:
+    """One that an engine can do something with."""
     found = resolve(TargetSpec("api"), STATE)
-    return replace(found, processes=tuple(replace(p, name="python3") for p in found.processes))
+    name = PROGRAMS.get(engine.name, "svc")
+    processes = tuple(replace(p, name=name, arguments=name) for p in found.processes)
+    return replace(found, processes=processes)
 
 
 def test_names_are_those_of_the_setting() -> None:
@@ -56,9 +59,9 @@ def test_each_tells_what_it_is_and_is_documented(engine: Engine) -> None:
 @pytest.mark.parametrize(("engine", "event"), CASES, ids=str)
 def test_plans_are_exact_and_ask_for_little(engine: Engine, event: str) -> None:
     request = replace(REQUEST, event=event)
-    sidecars = engine.plan(request, FACTS, target())
+    sidecars = engine.plan(request, FACTS, target(engine))
     assert sidecars
-    assert sidecars == engine.plan(request, FACTS, target())
+    assert sidecars == engine.plan(request, FACTS, target(engine))
     assert pickle.loads(pickle.dumps(sidecars)) == sidecars
     for sidecar in sidecars:
         assert not sidecar.privileged
@@ -72,8 +75,8 @@ def test_plans_are_exact_and_ask_for_little(engine: Engine, event: str) -> None:
         assert "@@ sampling" in sidecar.script
         assert 'echo "@@ end $' in sidecar.script
         assert "timeout -s INT -k" in sidecar.script
-    (forced,) = engine.plan(replace(request, privileged=True), FACTS, target())[:1]
+    (forced,) = engine.plan(replace(request, privileged=True), FACTS, target(engine))[:1]
     assert (forced.privileged, forced.rung, forced.capabilities) == (True, "privileged", ())
     assert engine.describe(request).startswith("10 s ")
-    assert engine.problems(request, FACTS, target()) == []
+    assert engine.problems(request, FACTS, target(engine)) == []
     assert engine.problems(request, FACTS, None) == []

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from remote_prof.engines import ProfileRequest
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.java import Java
 from remote_prof.engines.pyspy import PySpy
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
@@ -191,6 +192,10 @@ def scripts() -> dict[str, str]:
         found[f"deploy {runner}"] = plan.deploy_command().script
         python = replace(target, processes=(replace(target.processes[0], name="python3"),))
         found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
+        java = replace(target, processes=(replace(target.processes[0], name="java"),))
+        for event in Java.events:
+            asked = replace(request, event=event)
+            found[f"sidecar java {event}"] = Java().plan(asked, host.facts, java)[0].script
         found["follow"] = plan.follow_command(3).script
         found["stop"] = plan.stop_command().script
         parts = [Part("profile.txt", "1a" * 32, 7), Part("sidecar.err", "1a", 0)]
