@@ -172,8 +172,10 @@ def test_engines_say_whether_they_would_work_there(debian13: LabHost, tool: Tool
     done = tool("engines", "-H", debian13.name, "-C", "python")
     assert done.code == 0, done.err
     programs = ["bpftrace", "py-spy"]
-    for line, program in zip(done.out.splitlines()[2:], programs, strict=True):
+    *works, java = done.out.splitlines()[2:]
+    for line, program in zip(works, programs, strict=True):
         assert line.rstrip().endswith(f"works, if {program} is in the image")
+    assert java.rstrip().endswith("no: no JVM runs in python")
     done = tool("engines", "-H", debian13.name, "-C", "api")
     assert done.code == 0
     assert done.out.splitlines()[3].rstrip().endswith("no: no Python runs in api")
