@@ -1,8 +1,9 @@
 """What a profiled program pays: its pace alone, with each engine and event, and with them by hand.
 
 A container of the lab does one kind of thing as often as it can: computes, switches between two
-threads on one CPU, faults pages, allocates, calls the kernel, or runs Python. In turns: alone,
-profiled by ``remote-prof run``, and by the same tool by hand (bpftrace: a program of one line).
+threads on one CPU, faults pages, allocates, calls the kernel, or runs Python or Java. In turns:
+alone, profiled by ``remote-prof run``, and by the same tool by hand (bpftrace: a program of one
+line; Java: the JDK's own settings).
 Printed are the pace as a ratio of that alone, with its spread over the rounds, and what one event
 costs more. For the events that count, that is the worst case: a program that does nothing else.
 Then how long it takes from the start of a run to the first sample.
@@ -24,6 +25,7 @@ from pathlib import Path
 from tests.lab import Lab, LabHost
 from tests.lab.control import down, up
 from tests.lab.model import LANGUAGES_IMAGE, SIDECAR_IMAGE, TARGET_IMAGE, HostSpec, enter
+from tests.lab.targets import JAVA_OPTIONS
 from tests.lab.tool import SAMPLING, Running, Tool
 
 CONTAINER = "bench"
@@ -37,6 +39,7 @@ WORK = {
     "malloc": (TARGET_IMAGE, *_WAITS, "malloc"),
     "syscalls": (TARGET_IMAGE, *_WAITS, "syscall"),
     "pyspy": (LANGUAGES_IMAGE, "python3", "/opt/app/app.py", "count"),
+    "java": (LANGUAGES_IMAGE, "java", *JAVA_OPTIONS, "App", "count"),
 }
 """The image and the command that each event, or engine, is measured on."""
 
@@ -60,6 +63,11 @@ BY_HAND = {
     "syscalls": "tracepoint:raw_syscalls:sys_enter /FILTER/"
     " { @[comm, args->id, kstack, ustack] = count(); }",
 }
+JFR_BY_HAND = """
+jattach 1 jcmd "JFR.start name=x settings=profile filename=/tmp/x.jfr" >/dev/null
+echo begun; sleep SECONDS
+jattach 1 jcmd "JFR.stop name=x" >/dev/null; rm -f /proc/1/root/tmp/x.jfr
+"""
 WANTED_CPU = 0.01  # of the pace, at 99 Hz
 
 
@@ -90,7 +98,7 @@ def pace(host: LabHost, seconds: float) -> float:
 def profiled(tool: Tool, host: LabHost, event: str, seconds: float) -> tuple[float, float]:
     """Return the pace during a run, and the seconds from its start to its first sample."""
     begun = time.monotonic()
-    asked = ("--engine", event) if event == "pyspy" else ("--event", event)
+    asked = ("--engine", event) if event in ("pyspy", "java") else ("--event", event)
     argv = ("run", "-H", host.name, "-C", CONTAINER, *asked, "--format", "folded")
     running: Running = tool.start(*argv, "-d", seconds + 3)
     running.wait_for(SAMPLING)
@@ -107,7 +115,10 @@ def by_hand(host: LabHost, pid: int, event: str, seconds: float) -> float:
     """Return the pace while the same tool runs in a container that was started by hand."""
     argv = ["docker", "run", "--rm", "--network", "none", "--cap-drop", "ALL"]
     argv += ["--cap-add", "SYS_PTRACE"]
-    if event == "pyspy":
+    if event == "java":
+        argv += ["--pid", f"container:{CONTAINER}", "--entrypoint", "sh", SIDECAR_IMAGE, "-c"]
+        argv += [JFR_BY_HAND.replace("SECONDS", str(round(seconds + 3)))]
+    elif event == "pyspy":
         argv += ["--pid", f"container:{CONTAINER}", "--entrypoint", "py-spy", SIDECAR_IMAGE]
         argv += ["record", "--pid", "1", "--rate", "99", "--duration", str(round(seconds + 3))]
         argv += ["--format", "raw", "--output", "/dev/stdout"]

@@ -16,16 +16,23 @@ AUTO = "auto"
 _MOST_NAMED = 4
 
 # What a process would have to be started with for more than its own profiler shows.
-_ONE_FLAG_MORE = {
-    "Java": (
+_ONE_FLAG_MORE = (
+    (
+        "Java",
+        "-XX:+DebugNonSafepoints",
+        "it can place samples of compiled loops (-XX:+UnlockDiagnosticVMOptions goes before)",
+    ),
+    (
+        "Java",
         "-XX:+PreserveFramePointer",
         "bpftrace can walk through Java's frames (jcmd PID Compiler.perfmap names them)",
     ),
-    "Node.js": (
+    (
+        "Node.js",
         "--perf-basic-prof",
         "bpftrace names its functions, below the kernel's and the native ones",
     ),
-}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,7 @@ def _no_error(problem: Problem) -> Problem:
 
 
 def _one_flag_more(target: Target) -> Iterator[Problem]:
-    for language, (flag, gain) in _ONE_FLAG_MORE.items():
+    for language, flag, gain in _ONE_FLAG_MORE:
         without = [
             p for p in target.processes if p.language == language and flag not in p.arguments
         ]

@@ -18,6 +18,9 @@ from remote_prof.profile.folder import refold
 from remote_prof.profile.model import Frame, FrameKind, IndexStack, Profile
 from remote_prof.profile.summary import merge
 
+# Of as many samples as a process has of CPU time: less can be no fair choice of them.
+_LEAST_SHARE = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Inside:
@@ -36,7 +39,9 @@ def combine(
     """Return ``whole`` with the processes that others saw as these saw them.
 
     ``host_pids`` are the host's pids by those inside. What nobody knows the host's pid of stays as
-    ``whole`` has it. A process weighs what it weighs there; without ``whole``, what the others say.
+    ``whole`` has it, and so does a process of which the other saw next to nothing: a few samples of
+    many say not where the time went. A process weighs what it weighs there; without ``whole``, what
+    the others say.
     """
     translated = [replace(i, profile=_translated(i.profile, host_pids)) for i in insides]
     if whole is None:
@@ -44,12 +49,34 @@ def combine(
     rest = whole
     parts = []
     for inside in translated:
-        seen = Counter[int]()
-        for stack, weight in inside.profile.weights.items():
-            seen[_pid(inside.profile, stack)] += weight
-        rest, taken = _without(rest, seen, inside.vm_threads)
-        parts.append(_weighing(inside.profile, seen, taken))
+        seen = _by_pid(inside.profile)
+        enough, notes = _enough(seen, _by_pid(rest, inside.vm_threads))
+        rest, taken = _without(rest, enough, inside.vm_threads)
+        part = _weighing(inside.profile, enough, taken)
+        notes = (*part.notes, *notes)
+        parts.append(replace(part, frequency_hz=whole.frequency_hz, notes=notes))
     return merge([rest, *parts])
+
+
+def _by_pid(profile: Profile, but: re.Pattern[str] | None = None) -> Counter[int]:
+    found = Counter[int]()
+    for stack, weight in profile.weights.items():
+        if not (but and stack and but.match(profile.frames[stack[0]].name)):
+            found[_pid(profile, stack)] += weight
+    return found
+
+
+def _enough(
+    seen: Mapping[int, int], used: Mapping[int, int]
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Return the processes that were seen often enough, and a note for each of the others."""
+    few = {pid for pid, weight in seen.items() if weight < _LEAST_SHARE * used.get(pid, 0)}
+    notes = tuple(
+        f"process {pid} is shown as the kernel's sampler saw it: its own profiler took"
+        f" {seen[pid]} samples, the kernel's {used[pid]}"
+        for pid in sorted(few)
+    )
+    return {pid: weight for pid, weight in seen.items() if pid not in few}, notes
 
 
 def _translated(profile: Profile, host_pids: Mapping[int, int]) -> Profile:
@@ -103,6 +130,8 @@ def _weighing(profile: Profile, seen: Mapping[int, int], wanted: Mapping[int, in
     # The large come first: a small stack gets what is left over, and by order, not by chance.
     for stack, weight in sorted(profile.weights.items(), key=lambda item: (-item[1], item[0])):
         pid = _pid(profile, stack)
+        if pid not in seen:
+            continue
         share, carried[pid] = divmod(carried[pid] + weight * wanted.get(pid, 0), seen[pid])
         if share:
             weights[stack] = share

@@ -31,7 +31,7 @@ class Settings:
     image: str = "quay.io/iovisor/bpftrace:v0.23.2"
     duration_s: float = 10.0
     frequency_hz: int = 99
-    engine: Literal["auto", "bpftrace", "pyspy", "node"] = "auto"
+    engine: Literal["auto", "bpftrace", "pyspy", "node", "java"] = "auto"
     event: str = ""  # the engine's usual one
     native: bool = False
     stacks: Literal["user", "kernel", "both"] = "both"

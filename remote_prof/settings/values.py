@@ -20,7 +20,7 @@ EXPECTED = {
     "image": "the name of an image, such as 'site/bpftrace:1.0'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
-    "engine": "'auto', 'bpftrace', 'pyspy' or 'node'",
+    "engine": "'auto', 'bpftrace', 'pyspy', 'node' or 'java'",
     "event": "the name of an event, such as 'cpu' or 'offcpu'",
     "native": "'true' or 'false'",
     "stacks": "'user', 'kernel' or 'both'",

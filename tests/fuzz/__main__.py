@@ -15,6 +15,7 @@ from pathlib import Path
 NAMES = (
     *("bpftrace", "bpftrace_json", "perf", "pprof", "pyspy", "austin", "speedscope", "convert"),
     "cpuprofile",
+    "jfr",
     *("facts", "follow", "manifest", "inventory"),
 )
 _RSS_LIMIT_MB = 2048

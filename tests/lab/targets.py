@@ -70,7 +70,13 @@ def targets(api_load: float) -> tuple[Target, ...]:
     )
 
 
-JAVA_OPTIONS = ("-Xmx64m", "-XX:+UseSerialGC", "-cp", "/opt/app")
+# Without places in compiled code, Flight Recorder before JDK 25 sees nothing of a loop like ours.
+_PLACES = ("-XX:+UnlockDiagnosticVMOptions", "-XX:+DebugNonSafepoints")
+JAVA_SECRET = "k3y-0f-a-property"
+JAVA_OPTIONS = (
+    *("-Xmx64m", "-XX:+UseSerialGC", *_PLACES, f"-Dpassword={JAVA_SECRET}"),
+    *("-cp", "/opt/app"),
+)
 MIXED = (
     "/opt/app/svc serve 50 & python3 /opt/app/app.py & node /opt/app/app.js & "
     f"java {' '.join(JAVA_OPTIONS)} App & /opt/app/app-go 6060 & wait"

@@ -14,8 +14,8 @@ from .model import Lab, LabHost
 from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
 
 RUN = ("run", "-C", "mixed")
-PROCESSES = ("svc", "python3", "node", "app-go")
-ENGINES = ["bpftrace", "pyspy", "node"]
+PROCESSES = ("svc", "python3", "node", "java", "app-go")
+ENGINES = ["bpftrace", "pyspy", "node", "java"]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -79,9 +79,11 @@ def test_where_bpftrace_cannot_the_others_still_do() -> None:
 
 
 def test_one_flag_more_is_told() -> None:
-    (note,) = KNOWN.choose(AUTO, REQUEST, FACTS, target("java")).problems[-1:]
-    assert "-XX:+PreserveFramePointer" in note.what
-    flagged = target("java", arguments="java -XX:+PreserveFramePointer App")
+    places, pointers = KNOWN.choose(AUTO, REQUEST, FACTS, target("java")).problems[-2:]
+    assert "-XX:+DebugNonSafepoints" in places.what
+    assert "-XX:+PreserveFramePointer" in pointers.what
+    flags = "-XX:+DebugNonSafepoints -XX:+PreserveFramePointer"
+    flagged = target("java", arguments=f"java {flags} App")
     assert not [
         p for p in KNOWN.choose(AUTO, REQUEST, FACTS, flagged).problems if "started with" in p.what
     ]

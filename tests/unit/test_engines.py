@@ -21,14 +21,17 @@ ROOT = Path(__file__).parents[2]
 STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
 FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing")
 REQUEST = ProfileRequest(10.0, 99, "both", "img")
+PROGRAMS = {"pyspy": "python3", "java": "java", "node": "node"}
 CASES = [(engine, event) for engine in ENGINES for event in engine.events]
 
 
 def target(engine: Engine) -> Target:
-    """One that the engine can do something with."""
+    """One that an engine can do something with."""
     found = resolve(TargetSpec("api"), STATE)
-    name = "node" if engine.name == "node" else "python3"
-    processes = tuple(replace(p, name=name, uid=1000, gid=1000) for p in found.processes)
+    name = PROGRAMS.get(engine.name, "svc")
+    processes = tuple(
+        replace(p, name=name, arguments=name, uid=1000, gid=1000) for p in found.processes
+    )
     return replace(found, processes=processes)
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from remote_prof.engines import ProfileRequest
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.pyspy import PySpy
 from remote_prof.host.facts import HostState, parse_facts
@@ -194,6 +195,10 @@ def scripts() -> dict[str, str]:
         found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
+        java = replace(target, processes=(replace(target.processes[0], name="java"),))
+        for event in Java.events:
+            asked = replace(request, event=event)
+            found[f"sidecar java {event}"] = Java().plan(asked, host.facts, java)[0].script
         found["follow"] = plan.follow_command(3).script
         found["stop"] = plan.stop_command().script
         parts = [Part("profile.txt", "1a" * 32, 7), Part("sidecar.err", "1a", 0)]

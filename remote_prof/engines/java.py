@@ -1,0 +1,175 @@
+"""Java by JDK Flight Recorder, which every HotSpot JVM has in it: jattach asks for a recording.
+
+It works in the target's own pid namespace, as the target's user: the JVM answers nobody else.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from remote_prof.engines.base import Event, ProfileRequest, Sidecar
+from remote_prof.engines.sidecar import GRACE_S, bounded
+from remote_prof.host.facts import HostFacts
+from remote_prof.host.processes import Process
+from remote_prof.host.target import Target
+from remote_prof.parse.enclosed import parse_enclosed
+from remote_prof.parse.jfr import parse_jfr
+from remote_prof.profile.model import Profile
+from remote_prof.records import Problem, Severity
+from remote_prof.templates import render
+
+_DENIED = re.compile(r"Could not start attach|[Pp]ermission denied|not permitted")
+_TOOL = re.compile(rb"# (jattach [^\n]{1,100})\n")
+_ANSWER_S = 30  # the first command loads the recorder: 1 to 5 s on a busy host
+_ALLOCATIONS = 300  # samples a second, as in the JDK's own "profile"
+_THRESHOLD_US = 100
+_MOST_MIB = 40  # of a recording, which is what the reader takes
+_MOST_SHOWN = 8
+
+
+class Java:
+    """See the module."""
+
+    name = "java"
+    program = "jattach"
+    pids_inside = True
+    purpose = "Java: methods and threads of the JVMs in the container, allocations, locks"
+    options: frozenset[str] = frozenset()
+    language = "Java"
+    vm_threads: re.Pattern[str] | None = re.compile(
+        r"GC Thread|G1 |ZWorker|XWorker|Shenandoah|C[12] Compiler|VM (Thread|Periodic|Operation)"
+        r"|Signal Dispatch|Service Thread|Monitor Deflati|Attach Listener|JFR |Common-Cleaner"
+    )
+    events: Mapping[str, Event] = {
+        event.name: event
+        for event in (
+            Event("cpu", "threads that run Java code", "samples", sampled=True),
+            Event("alloc", "bytes of new objects", "bytes"),
+            Event("lock", "waiting for locks", "us"),
+        )
+    }
+
+    def describe(self, request: ProfileRequest) -> str:
+        """Say how long is recorded, and how often the threads are looked at."""
+        if request.event == "cpu":
+            return f"{_seconds(request)} s at {_frequency_hz(request)} Hz"
+        return f"{_seconds(request)} s of JDK Flight Recorder"
+
+    def problems(
+        self, request: ProfileRequest, facts: HostFacts, target: Target | None
+    ) -> list[Problem]:
+        """Return what speaks against recording there."""
+        del facts, request
+        if target is None:
+            return []
+        found = _machines(target)
+        if not found:
+            names = sorted({process.name for process in target.processes})
+            shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
+            return [
+                Problem(
+                    Severity.ERROR,
+                    f"no JVM runs in {target.name}",
+                    f"its processes: {shown}",
+                    "profile it with --engine bpftrace, as programs of GraalVM's native-image are",
+                )
+            ]
+        users = sorted({_user(process) for process in found})
+        if len(users) > 1:
+            return [
+                Problem(
+                    Severity.ERROR,
+                    f"the JVMs in {target.name} run as several users",
+                    f"their uids and gids on the host: {', '.join(users)}",
+                    "a JVM answers its own user alone: profile one at a time, with --pid",
+                )
+            ]
+        return []
+
+    def plan(
+        self, request: ProfileRequest, facts: HostFacts, target: Target
+    ) -> tuple[Sidecar, ...]:
+        """Return the one sidecar: who is the target's user needs no right, but for root.
+
+        Root has fewer rights in the sidecar than in the target, and so may not look at it.
+        """
+        found = _machines(target)
+        inside = [process.container_pid for process in found]
+        duration_s = _seconds(request)
+        script = render(
+            "java/sidecar.sh.j2",
+            pids=inside,
+            event=request.event,
+            duration_s=duration_s,
+            period_ms=_period_ms(request),
+            allocations=_ALLOCATIONS,
+            threshold_us=_THRESHOLD_US,
+            most_mib=_MOST_MIB,
+            answer_s=_ANSWER_S,
+            recording_s=duration_s + GRACE_S,
+        )
+        what = "JVM" if len(inside) == 1 else "JVMs"
+        numbers = ", ".join(map(str, inside))
+        user = _user(found[0]) if found else "0:0"
+        rights = ("SYS_PTRACE",) if user.startswith("0:") and not request.privileged else ()
+        return (
+            replace(
+                bounded(
+                    request,
+                    facts,
+                    script=script,
+                    filter_text=f"the {what} {numbers}, by pid inside",
+                ),
+                rung="privileged" if request.privileged else "+".join(rights),
+                capabilities=rights,
+                pid_namespace=f"container:{target.container.container_id}",
+                user=user,
+            ),
+        )
+
+    def denied(self, errors: str) -> bool:
+        """Say whether jattach was not let at the process."""
+        return _DENIED.search(errors) is not None
+
+    def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
+        """Parse the recordings that the sidecar printed. Raises ParseError."""
+        read = partial(parse_jfr, keep_offsets=keep_offsets, event=request.event)
+        profile = parse_enclosed(raw, read)
+        tool = _TOOL.match(raw)
+        cut = () if b"\n@@ end " in raw else ("the output ends before the end of the run",)
+        return replace(
+            profile,
+            unit=self.events[request.event].unit,
+            frequency_hz=_frequency_hz(request) if request.event == "cpu" else None,
+            tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
+            notes=(*cut, *profile.notes),
+        )
+
+
+def _machines(target: Target) -> list[Process]:
+    """Return the JVMs; who names a process knows better than what is seen of it."""
+    if target.scope != "container":
+        return list(target.processes)
+    return [process for process in target.processes if process.language == "Java"]
+
+
+def _user(process: Process) -> str:
+    """Return who a JVM runs as, root where nobody knows."""
+    return f"{process.uid or 0}:{process.gid or 0}"
+
+
+def _period_ms(request: ProfileRequest) -> int:
+    """Return the time between two looks: whole milliseconds, as JFR takes it."""
+    return max(1, round(1000 / request.frequency_hz))
+
+
+def _frequency_hz(request: ProfileRequest) -> int:
+    return round(1000 / _period_ms(request))
+
+
+def _seconds(request: ProfileRequest) -> int:
+    return max(1, math.ceil(request.duration_s))

@@ -1,0 +1,190 @@
+"""Java by JDK Flight Recorder: known methods, allocations and locks of a real JVM."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .model import LANGUAGES_IMAGE, SIDECAR_IMAGE, Lab, LabHost
+from .targets import JAVA_OPTIONS, JAVA_SECRET
+from .test_sidecar_rights import OF_MEMORY, OF_THE_ENGINE, read_interfaces, read_mounts, read_status
+from .tool import SAMPLING, Done, Stock, Tool, our_containers
+
+RUN = ("run", "-C", "java", "--engine", "java")
+ENVIRONMENT_SECRET = "k3y-0f-the-environment"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _at_work(lab: Lab) -> Iterator[None]:
+    """Have the target run for these tests alone: it takes CPU time from others."""
+    for host in lab.hosts.values():
+        host.docker("start", "java")
+    time.sleep(2)
+    yield
+    for host in lab.hosts.values():
+        host.docker("kill", "java")
+
+
+def jvm_says(host: LabHost, container: str, command: str) -> str:
+    """Return what the JVM that is pid 1 of a container answers, asked as its own user."""
+    alone = ("--network", "none", "--cap-drop", "ALL", "--user", "1000:1000")
+    argv = ("run", "--rm", *alone, "--pid", f"container:{container}", "--entrypoint", "jattach")
+    return host.docker(*argv, SIDECAR_IMAGE, "1", "jcmd", command)
+
+
+def left_in(host: LabHost, container: str) -> list[str]:
+    """Return what of ours is in a target's /tmp."""
+    names = host.docker("exec", container, "ls", "-A", "/tmp").split()
+    return [name for name in names if "remote-prof" in name]
+
+
+def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
+    """Run, and see that all went well and nothing is left, in the JVM either."""
+    done = tool(*RUN, "-H", host.name, "-d", 4, *argv)
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    assert left_in(host, "java") == []
+    assert "remote-prof" not in jvm_says(host, "java", "JFR.check")
+    return done
+
+
+@pytest.mark.parametrize("runner", ["engine", "compose"])
+def test_the_known_methods_have_about_their_known_shares(
+    runner: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = profiled(tool, stock, host, "-d", 8, "--runner", runner)
+    served = Counter({s: n for s, n in done.run.stacks().items() if "App.handleRequest" in str(s)})
+    assert served.total() > 30, done.run.stacks()
+    # However it ran: interpreted, compiled, or within its caller.
+    reply = sum(n for stack, n in served.items() if "App.renderReply" in str(stack))
+    assert reply / served.total() == pytest.approx(0.75, abs=0.2)
+    assert {stack[:2] for stack in served} == {("java", "server")}
+    record = done.run.record
+    assert record["sidecars"][0]["tool"].startswith("jattach 2.")
+    assert ", JDK 21." in record["sidecars"][0]["tool"]
+    assert record["target"]["filter"] == "the JVM 1, by pid inside"
+    assert record["quality"]["expected"] is None
+    # It is kept raw, too.
+    assert list(done.run.target.glob("recording-1.jfr"))
+
+
+@pytest.mark.parametrize(
+    ("event", "large", "small"),
+    [("alloc", "storeReply", "storeToken"), ("lock", "writeLedger", "takeStock")],
+)
+def test_allocations_and_locks_have_about_their_known_shares(
+    event: str, large: str, small: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = profiled(tool, stock, host, "--event", event)
+    weights: Counter[str] = Counter()
+    for stack, weight in done.run.stacks().items():
+        for name in (large, small):
+            if any(f"App.{name}" in frame for frame in stack):
+                weights[name] += weight
+    assert weights[large] / weights.total() == pytest.approx(0.75, abs=0.15)
+    assert weights.total() > 0.9 * done.run.stacks().total()
+    if event == "lock":  # of 50 ms the clerks wait some 38
+        assert 1_500_000 < weights.total() < 4_500_000
+
+
+def test_an_interrupt_keeps_what_was_sampled(host: LabHost, tool: Tool, stock: Stock) -> None:
+    running = tool.start(*RUN, "-H", host.name, "-d", 60)
+    running.wait_for(SAMPLING)
+    time.sleep(4)
+    running.process.send_signal(signal.SIGINT)
+    done = running.end()
+    assert done.code == 130, done.err
+    assert any("App.handleRequest" in str(stack) for stack in done.run.stacks())
+    assert done.run.record["timings_s"]["sample"] < 30
+    assert stock.left(host) == []
+    assert left_in(host, "java") == []
+    assert "remote-prof" not in jvm_says(host, "java", "JFR.check")
+
+
+def test_its_sidecar_has_no_right_and_is_the_target_s_user(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    running = tool.start(*RUN, "-H", host.name, "-d", 4)
+    try:
+        running.wait_for(SAMPLING)
+        (container,) = our_containers(host)
+        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
+        main = host.docker("inspect", "-f", "{{.State.Pid}}", "java")
+        status, mounts = read_status(pid), read_mounts(pid)
+        interfaces = read_interfaces(pid)
+        spaces = [Path(f"/proc/{each}/ns/pid").readlink() for each in (pid, main)]
+    finally:
+        done = running.end()
+    assert done.code == 0, done.err
+    for kind in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["Uid"].split() == ["1000"] * 4
+    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+    assert interfaces == {"lo"}
+    assert spaces[0] == spaces[1]
+    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
+    assert others <= OF_THE_ENGINE
+    assert stock.left(host) == []
+
+
+@pytest.fixture
+def twins(host: LabHost) -> Iterator[str]:
+    """Give a container of root's, with a secret, in which two JVMs run."""
+    name, java = "twins", f"java {' '.join(JAVA_OPTIONS)} App"
+    alone = ("--network", "none", "--name", name, "-e", f"SECRET={ENVIRONMENT_SECRET}")
+    host.docker("run", "-d", *alone, LANGUAGES_IMAGE, "sh", "-c", f"{java} & {java} & wait")
+    time.sleep(2)
+    yield name
+    host.docker("rm", "-f", name)
+
+
+def test_two_jvms_of_root_are_taken_and_nothing_of_them_is_a_secret(
+    host: LabHost, tool: Tool, stock: Stock, twins: str
+) -> None:
+    done = tool("run", "-C", twins, "--engine", "java", "--event", "lock", "-H", host.name, "-d", 4)
+    assert done.code == 0, done.err
+    files = {path.name: path.read_bytes() for path in done.run.path.rglob("*") if path.is_file()}
+    recordings = [data for name, data in files.items() if name.endswith(".jfr")]
+    assert len(recordings) == 2
+    for data in recordings:
+        weights = [b"App", b"writeLedger"]
+        assert all(word in data for word in weights)
+    for secret in (JAVA_SECRET, ENVIRONMENT_SECRET):
+        for name, data in files.items():
+            assert secret.encode() not in data, name
+            assert secret.encode("utf-16-be") not in data, name
+            assert secret.encode("utf-16-le") not in data, name
+    assert left_in(host, twins) == []
+    host.docker("rm", "-f", twins)
+    stock.take(host)
+
+
+def test_a_jvm_that_records_already_is_left_alone(host: LabHost, tool: Tool, stock: Stock) -> None:
+    jvm_says(host, "java", "JFR.start name=theirs settings=default")
+    try:
+        done = tool(*RUN, "-H", host.name, "-d", 4)
+        told = jvm_says(host, "java", "JFR.check")
+    finally:
+        jvm_says(host, "java", "JFR.stop name=theirs")
+    assert done.code == 1
+    # Compose v1 ends its errors with the exit code, so that the message does not show this line.
+    assert "it records already" in (done.run.target / "sidecar.err").read_text()
+    assert "name=theirs" in told
+    assert "remote-prof" not in told
+    assert not list(done.run.path.rglob("*.jfr"))
+    assert stock.left(host) == []
+
+
+def test_what_runs_no_java_is_told_at_once(host: LabHost, tool: Tool, stock: Stock) -> None:
+    done = tool("run", "-C", "api", "--engine", "java", "-H", host.name)
+    ((what, evidence, step),) = done.parts()
+    assert (done.code, what) == (1, "no JVM runs in api")
+    assert evidence == "its processes: sh, svc"
+    assert "--engine bpftrace" in step
+    assert stock.left(host) == []
