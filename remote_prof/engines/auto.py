@@ -99,7 +99,10 @@ class Engines:
                 problems.append(_chosen(engine, own))
             problems += map(_no_error, against)
         if not chosen or not any(p.severity is Severity.ERROR for p in against_first):
-            chosen.insert(0, (first, target))
+            others = [
+                p.pid for e, _ in chosen for p in target.processes if p.language == e.language
+            ]
+            chosen.insert(0, (first, replace(target, others=tuple(others))))
         else:
             against_first = list(map(_no_error, against_first))
         return Choice(tuple(chosen), (*against_first, *problems, *_one_flag_more(target)))

@@ -250,6 +250,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         map_keys=_MAP_KEYS,
         one_process=_one_process(target),
         pids=[process.pid for process in target.processes],
+        others=target.others,
         main_pid=target.main_pid,
         most_libraries=_MOST_LIBRARIES,
         kernel_names=_kernel_names(request),

@@ -44,12 +44,14 @@ class Target:
 
     ``cgroup_ids`` are the ids of the unified control groups that its processes are in (empty
     where the kernel has none). ``scope`` ``process`` means: ``processes`` alone, and no others.
+    ``others`` are the pids of those that another profiler samples, too.
     """
 
     container: Container
     processes: tuple[Process, ...]
     scope: str
     cgroup_ids: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remote_prof.profile.folder import refold
@@ -34,14 +34,17 @@ class Inside:
 
 
 def combine(
-    whole: Profile | None, insides: Sequence[Inside], host_pids: Mapping[int, int]
+    whole: Profile | None,
+    insides: Sequence[Inside],
+    host_pids: Mapping[int, int],
+    unseen: Collection[int] = (),
 ) -> Profile:
     """Return ``whole`` with the processes that others saw as these saw them.
 
     ``host_pids`` are the host's pids by those inside. What nobody knows the host's pid of stays as
     ``whole`` has it, and so does a process of which the other saw next to nothing: a few samples of
-    many say not where the time went. A process weighs what it weighs there; without ``whole``, what
-    the others say.
+    many say not where the time went. A process weighs what it weighs there; without ``whole``, and
+    where it is ``unseen`` (by the host's pid) by that, what the others say.
     """
     translated = [replace(i, profile=_translated(i.profile, host_pids)) for i in insides]
     if whole is None:
@@ -52,6 +55,7 @@ def combine(
         seen = _by_pid(inside.profile)
         enough, notes = _enough(seen, _by_pid(rest, inside.vm_threads))
         rest, taken = _without(rest, enough, inside.vm_threads)
+        taken.update({pid: weight for pid, weight in enough.items() if pid in unseen})
         part = _weighing(inside.profile, enough, taken)
         notes = (*part.notes, *notes)
         parts.append(replace(part, frequency_hz=whole.frequency_hz, notes=notes))

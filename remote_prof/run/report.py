@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from remote_prof.render import RENDERERS, Renderer, Report, check_formats
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
+_HEAD_BYTES = 4096
+_UNSEEN = re.compile(rb"^# without:((?: [0-9]{1,10})+)$", re.MULTILINE)
 _BEGUN = re.compile(rb"^@@ sampling", re.MULTILINE)
 
 
@@ -64,11 +66,12 @@ def analyse(
         name: find_engine(name).parse(raw, request, keep_offsets=keep_offsets)
         for name, raw in raws.items()
     }
-    profile = _one_of(parsed, host)
+    unseen = {int(pid) for raw in raws.values() for pid in _unseen(raw)}
+    profile = _one_of(parsed, host, unseen)
     if len(parsed) > 1:
         view = replace(view, group_by=view.group_by or "process")
     expected = None
-    if cpu_time_s is not None and event.of_cpu_time:
+    if cpu_time_s is not None and event.of_cpu_time and not unseen:
         # Stacks of the kernel alone still count every sample; only the filter makes a difference.
         expected = round(cpu_time_s * request.frequency_hz)
     quality = measure_quality(profile, expected)
@@ -82,7 +85,15 @@ def analyse(
     return Analysis(shown, quality, tuple(hints(profile, quality)), view, tools)
 
 
-def _one_of(parsed: Mapping[str, Profile], host: HostRecord | None) -> Profile:
+def _unseen(raw: bytes) -> list[bytes]:
+    """Return the pids that a sampler of the whole container has left to others."""
+    head = _UNSEEN.search(raw, 0, _HEAD_BYTES)
+    return head[1].split() if head else []
+
+
+def _one_of(
+    parsed: Mapping[str, Profile], host: HostRecord | None, unseen: Collection[int]
+) -> Profile:
     if len(parsed) == 1:
         return next(iter(parsed.values()))
     engines = {name: find_engine(name) for name in parsed}
@@ -94,7 +105,7 @@ def _one_of(parsed: Mapping[str, Profile], host: HostRecord | None) -> Profile:
     whole = [parsed[name] for name, engine in engines.items() if not engine.pids_inside]
     target = host.target if host else None
     pids = dict(zip(target.container_pids, target.pids, strict=False)) if target else {}
-    return combine(whole[0] if whole else None, insides, pids)
+    return combine(whole[0] if whole else None, insides, pids, unseen)
 
 
 def names_by_pid(host: HostRecord, engines: Sequence[str]) -> Mapping[int, str]:

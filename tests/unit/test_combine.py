@@ -61,6 +61,13 @@ def test_a_process_of_which_the_language_saw_nothing_stays() -> None:
     assert combine(WHOLE, [Inside(Profile((), {}))], HOST_PIDS).stacks == WHOLE.stacks
 
 
+def test_what_was_left_to_a_profiler_weighs_what_that_says() -> None:
+    rest = Profile.of({stack(SVC, "main", "hot"): 30}, frequency_hz=99)
+    found = combine(rest, [Inside(python())], HOST_PIDS, unseen={4001})
+    assert found.total == 130
+    assert combine(rest, [Inside(python())], HOST_PIDS).total == 30
+
+
 def test_a_few_samples_of_many_say_nothing() -> None:
     few = Profile.of({(INSIDE, Frame("rare")): 1})
     found = combine(WHOLE, [Inside(few)], HOST_PIDS)
