@@ -16,7 +16,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from remote_prof.errors import ParseError
@@ -46,25 +46,46 @@ def has_enclosed(raw: bytes) -> bool:
 
 
 def enclosed(raw: bytes) -> list[Enclosed]:
-    """Return the files in a sidecar's output. Raises ParseError where one is damaged."""
-    found = []
+    """Return the files in a sidecar's output, but for those that are damaged."""
+    return [file for file in _read(raw) if isinstance(file, Enclosed)]
+
+
+def parse_enclosed(raw: bytes, parse: Callable[[bytes], Profile]) -> Profile:
+    """Parse each enclosed file, and put what is in it under its process.
+
+    What cannot be read of one is noted, and the others are not lost. Raises ParseError where none
+    can be read, or where they are of different kinds.
+    """
+    profiles, notes = [], []
+    for file in _read(raw):
+        if not isinstance(file, Enclosed):
+            notes.append(file)
+            continue
+        try:
+            profiles.append(_below_process(parse(file.data), file))
+        except ParseError as error:
+            notes.append(f"{file.name}: {error.what}")
+    if notes and not profiles:
+        raise ParseError(notes[0], evidence="; ".join(notes[1:]))
+    try:
+        whole = merge(profiles)
+    except ValueError as error:
+        raise ParseError("the enclosed files do not add up", evidence=str(error)) from error
+    return replace(whole, notes=(*whole.notes, *notes))
+
+
+def _read(raw: bytes) -> Iterator[Enclosed | str]:
+    """Yield the files, and a sentence for each that is damaged."""
     for head in _HEAD.finditer(raw):
         end = raw.find(b"\n@@", head.end() - 1)
         name = head["name"].decode()
         try:
             data = base64.b64decode(raw[head.end() : end if end >= 0 else None], validate=False)
         except binascii.Error as error:
-            raise ParseError(
-                f"{name} is damaged in the raw profile", evidence=str(error)
-            ) from error
+            yield f"{name} is damaged in the raw profile: {error}"
+            continue
         process = head["process"].decode("utf-8", "replace")
-        found.append(Enclosed(name, int(head["pid"]), process, data))
-    return found
-
-
-def parse_enclosed(raw: bytes, parse: Callable[[bytes], Profile]) -> Profile:
-    """Parse each enclosed file, and put what is in it under its process. Raises ParseError."""
-    return merge(_below_process(parse(each.data), each) for each in enclosed(raw))
+        yield Enclosed(name, int(head["pid"]), process, data)
 
 
 def _below_process(profile: Profile, of: Enclosed) -> Profile:

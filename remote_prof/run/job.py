@@ -298,8 +298,6 @@ class _Run:
             if not any(sidecar.profile in self._files for sidecar in sidecars):
                 raise tell.gone(name, plan)
         self._problems += tell.host_problems(seen, plan, self._job.host)
-        if self._interrupt.requested and seen.began_at_s is None:
-            raise tell.nothing_sampled_yet(name)
         if seen.engine_hung:
             raise tell.engine_hung(name, plan)
         raws, failures = {}, []
@@ -310,7 +308,8 @@ class _Run:
             else:
                 failures.append((sidecar, self._failure(sidecar)))
         if not raws:
-            raise failures[0][1]
+            interrupted = self._interrupt.requested
+            raise tell.nothing_sampled_yet(name) if interrupted else failures[0][1]
         self._problems += [tell.in_part(error, sidecar) for sidecar, error in failures]
         return raws
 

@@ -59,10 +59,9 @@ def _sidecar_record(service: Service, runner: str, facts: HostFacts) -> SidecarR
 
 def with_exit_codes(record: HostRecord, plan: LaunchPlan, seen: Observed) -> HostRecord:
     """Return the record with how the sidecars of a plan ended."""
-    codes = {
-        service.engine: seen.exit_code if service.alone else seen.exit_codes.get(service.engine)
-        for service in plan.services
-    }
+    # A launcher of one sidecar tells its code alone.
+    only = seen.exit_code if len(plan.services) == 1 else None
+    codes = {s.engine: seen.exit_codes.get(s.engine, only) for s in plan.services}
     return replace(
         record,
         sidecars=tuple(

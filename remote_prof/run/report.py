@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remote_prof.engines import KNOWN, Engine, Event, ProfileRequest
-from remote_prof.errors import UsageError
+from remote_prof.errors import ParseError, UsageError
 from remote_prof.profile.combine import Inside, combine
 from remote_prof.profile.model import Profile, Quality
 from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.view import ALL, View, apply_view
-from remote_prof.records import Problem
+from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Renderer, Report, check_formats
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
@@ -61,11 +61,8 @@ def analyse(
     is on a CPU: that is how many are expected. Raises ParseError, and NoSamplesError where the
     view shows nothing of it.
     """
-    event = find_event(next(iter(raws)), request.event)
-    parsed = {
-        name: find_engine(name).parse(raw, request, keep_offsets=keep_offsets)
-        for name, raw in raws.items()
-    }
+    parsed, unread = _parsed(raws, request, keep_offsets=keep_offsets)
+    event = find_event(next(iter(parsed)), request.event)
     unseen = {int(pid) for raw in raws.values() for pid in _unseen(raw)}
     profile = _one_of(parsed, host, unseen)
     if len(parsed) > 1:
@@ -82,7 +79,26 @@ def analyse(
         process_names=names_by_pid(host, tuple(parsed)) if host else {},
     )
     tools = {name: part.tool for name, part in parsed.items()}
-    return Analysis(shown, quality, tuple(hints(profile, quality)), view, tools)
+    return Analysis(shown, quality, (*unread, *hints(profile, quality)), view, tools)
+
+
+def _parsed(
+    raws: Mapping[str, bytes], request: ProfileRequest, *, keep_offsets: bool
+) -> tuple[dict[str, Profile], list[Problem]]:
+    """Parse each, and say of which one cannot be read. Raises ParseError where none can be."""
+    parsed: dict[str, Profile] = {}
+    errors: dict[str, ParseError] = {}
+    for name, raw in raws.items():
+        try:
+            parsed[name] = find_engine(name).parse(raw, request, keep_offsets=keep_offsets)
+        except ParseError as error:
+            errors[name] = error
+    if not parsed:
+        raise next(iter(errors.values()))
+    return parsed, [
+        Problem(Severity.WARNING, f"{name}: {error.what}", error.evidence, error.hint)
+        for name, error in errors.items()
+    ]
 
 
 def _unseen(raw: bytes) -> list[bytes]:

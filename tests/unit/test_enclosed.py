@@ -44,8 +44,14 @@ def test_a_name_is_one_of_few(name: str) -> None:
 
 
 def test_what_is_damaged_is_told() -> None:
+    damaged = b"@@ file recording-7.jfr 7 java\nabcde\n"
+    assert enclosed(damaged + b"@@ end 0\n") == []
     with pytest.raises(ParseError, match=r"recording-7\.jfr is damaged"):
-        enclosed(b"@@ file recording-7.jfr 7 java\nabcde\n@@ end 0\n")
+        parse_enclosed(damaged, parse_folded)
+    # The others are not lost with it.
+    profile = parse_enclosed(in_text("a-1.jfr", b"f;g 2\n", "java") + damaged, parse_folded)
+    assert profile.total == 2
+    assert profile.notes[0].startswith("recording-7.jfr is damaged")
 
 
 def test_each_stands_under_its_process() -> None:
