@@ -142,7 +142,7 @@ def _probe(job: HostJob, found: _Examined) -> _Examined:
         return dataclasses.replace(
             found, exit_code=error.exit_code, problems=(*found.problems, problem)
         )
-    proven = [f"{s.rung}, {s.tool or 'sampled'}" for s in result.record.sidecars]
+    proven = [f"{s.rung or 'no rights'}, {s.tool}" for s in result.record.sidecars if s.tool]
     return dataclasses.replace(
         found, facts=found.facts | {"proven": "; ".join(proven)}, problems=problems
     )

@@ -239,7 +239,7 @@ def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
             f"every event of --event {event.name} counts: it has no frequency",
             hint="leave --frequency away",
         )
-    for option in asked.keys() - KNOWN.options(values.engine):
+    for option in asked.keys() - KNOWN.options(values.engine, event.name):
         if asked[option] is not None:
             raise UsageError(
                 f"--engine {values.engine} has no --{option}", hint=f"leave --{option} away"

@@ -66,9 +66,10 @@ class Engines:
                 found.setdefault(event.name, event)
         return found
 
-    def options(self, name: str) -> frozenset[str]:
-        """Return the fields of a request that one of them heeds."""
-        return frozenset().union(*(engine.options for engine in self.named(name)))
+    def options(self, name: str, event: str) -> frozenset[str]:
+        """Return the fields of a request that one of them heeds which measures an event."""
+        able = (engine for engine in self.named(name) if event in engine.events)
+        return frozenset().union(*(engine.options for engine in able))
 
     def choose(
         self, name: str, request: ProfileRequest, facts: HostFacts, target: Target | None
@@ -109,7 +110,7 @@ class Engines:
 
 
 def _chosen(engine: Engine, processes: Sequence[Process]) -> Problem:
-    what = f"{engine.language} is profiled by {engine.program}, what else there is by bpftrace"
+    what = f"{engine.language} is profiled by {engine.name}"
     named = [f"{p.pid} {_evidence(p)}" for p in processes[:_MOST_NAMED]]
     named += ["..."] if len(processes) > _MOST_NAMED else []
     return Problem(Severity.NOTE, what, ", ".join(named))

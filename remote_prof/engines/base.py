@@ -88,7 +88,7 @@ class Engine(Protocol):
     ``program`` is what the image has to have. ``pids_inside``: the pids of its profiles are those
     in the container. ``language`` is that of the processes that it is for (``Process.language``),
     empty where it is for any, and ``vm_threads`` matches the names of the threads that it does not
-    see.
+    see. ``encloses``: its sidecar's output holds files, see ``parse.enclosed``.
     """
 
     name: str
@@ -99,6 +99,7 @@ class Engine(Protocol):
     options: frozenset[str]
     language: str
     vm_threads: re.Pattern[str] | None
+    encloses: bool
 
     def describe(self, request: ProfileRequest) -> str:
         """Say in words what is asked for: how long, how often, of what."""

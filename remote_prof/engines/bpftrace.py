@@ -74,6 +74,7 @@ class Bpftrace:
 
     name = program = "bpftrace"
     pids_inside = False
+    encloses = False
     purpose = "any program: CPU time, waits, allocations, system calls, sampled in the kernel"
     events = EVENTS
     options = frozenset({"stacks"})

@@ -37,6 +37,7 @@ class Java:
     name = "java"
     program = "jattach"
     pids_inside = True
+    encloses = True
     purpose = "Java: methods and threads of the JVMs in the container, allocations, locks"
     options: frozenset[str] = frozenset()
     language = "Java"

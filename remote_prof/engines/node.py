@@ -32,6 +32,7 @@ class Node:
     name = "node"
     program = "python3"
     pids_inside = True
+    encloses = True
     purpose = "Node: functions and files of its main threads, by V8's own CPU profile"
     options: frozenset[str] = frozenset()
     language = "Node.js"

@@ -34,6 +34,7 @@ class PySpy:
     name = "pyspy"
     program = "py-spy"
     pids_inside = True
+    encloses = False
     purpose = "Python: functions, files and threads of the interpreters in the container"
     options = frozenset({"native"})
     language = "Python"

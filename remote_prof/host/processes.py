@@ -16,18 +16,16 @@ _LAST_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,10})\s*\Z")
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ")
 _TICKS_PER_S = 100  # USER_HZ: fixed by the kernel's ABI on all current architectures
 
+# Whole names: node_exporter is no Node.js, and java-start.sh no Java.
 _LANGUAGES = (
-    ("python", "Python"),
-    ("uwsgi", "Python"),
-    ("gunicorn", "Python"),
-    ("node", "Node.js"),
-    ("java", "Java"),
-    ("ruby", "Ruby"),
-    ("puma", "Ruby"),
-    ("php", "PHP"),
-    ("perl", "Perl"),
-    ("dotnet", ".NET"),
-    ("beam", "Erlang"),
+    (re.compile(r"python[0-9.]*(-dbg)?|pypy[0-9.]*|uwsgi.*|gunicorn.*"), "Python"),
+    (re.compile(r"node(js)?[0-9.]*"), "Node.js"),
+    (re.compile(r"java[0-9.]*"), "Java"),
+    (re.compile(r"ruby[0-9.]*|puma.*"), "Ruby"),
+    (re.compile(r"php.*"), "PHP"),
+    (re.compile(r"perl[0-9.]*"), "Perl"),
+    (re.compile(r"dotnet"), ".NET"),
+    (re.compile(r"beam.*"), "Erlang"),
 )
 _RUNTIMES = {"python": "Python", "jvm": "Java", "node": "Node.js"}
 
@@ -71,8 +69,8 @@ class Process:
             names = [self.program.rpartition("/")[2]]
         else:
             names = [self.arguments.split(" ", 1)[0].rpartition("/")[2], self.name]
-        for start, language in _LANGUAGES:
-            if any(name.startswith(start) for name in names):
+        for form, language in _LANGUAGES:
+            if any(map(form.fullmatch, names)):
                 return language
         return "native"
 
@@ -105,7 +103,7 @@ def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
             cpu_share=shares.get(pid),
             uid=_effective(fields.get("Uid", "")),
             gid=_effective(fields.get("Gid", "")),
-            program=programs.get(pid, "").removesuffix(" (deleted)"),
+            program=programs.get(pid, "").replace("\\ ", " ").removesuffix(" (deleted)"),
             runtime=runtimes.get(pid, ""),
         )
         for pid, fields in sorted(status.items())

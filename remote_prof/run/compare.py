@@ -85,13 +85,17 @@ def _of_run(
     chosen = _choose(manifest, place)
     there: list[tuple[HostRecord, int | None]] = []  # and how many samples were expected of it
     missing: list[Problem] = []
+    engines: dict[str, str] = {}  # those that sampled something, and their versions
 
     by_host = view.group_by == "host"
 
     def profiles() -> Iterator[Profile]:
         for record in chosen:
-            analysis = load_analysis(directory, manifest, record, keep_offsets=keep_offsets)
+            analysis = load_analysis(
+                directory, manifest, record, keep_offsets=keep_offsets, grouped=False
+            )
             if analysis and analysis.quality.got:
+                engines.update(analysis.tools)
                 there.append((record, analysis.quality.expected))
                 yield under(analysis.profile, record.name) if by_host else analysis.profile
             else:
@@ -109,12 +113,13 @@ def _of_run(
     known = [number for number in expected if number is not None]
     quality = measure_quality(whole, sum(known) if len(known) == len(expected) else None)
     request = manifest.request
-    engines = tuple(dict.fromkeys(s.engine for record in records for s in record.sidecars))
+    if len(engines) > 1 and view.group_by is None:
+        view = replace(view, group_by="process")
     # Pids of several hosts say nothing together.
     profile = _shown(
         whole,
         replace(view, group_by=None) if by_host else view,
-        names_by_pid(records[0], engines) if len(records) == 1 else None,
+        names_by_pid(records[0], tuple(engines)) if len(records) == 1 else None,
     )
     targets = dict.fromkeys(_target(manifest, record) for record in records)
     hosts = dict.fromkeys(record.name for record in records)
@@ -124,7 +129,7 @@ def _of_run(
         quality=quality,
         samples=count_samples(profile),
         duration_s=request.duration_s,
-        scope=_scope(engines, request),
+        scope=_scope(tuple(engines), request),
         problems=(*missing, *hints(whole, quality)),
     )
 

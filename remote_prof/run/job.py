@@ -6,7 +6,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -37,6 +37,7 @@ from remote_prof.run.report import (
     build_report,
     find_engine,
     find_event,
+    has_ended,
     has_sampled,
     profile_request,
     write_formats,
@@ -150,6 +151,11 @@ class _Run:
             plan, self._record = launch.plan, launch.record
             self._problems += launch.record.problems
             self._artifacts += launch.record.artifacts
+            # What an earlier launcher of the same run had sent.
+            for artifact in launch.record.artifacts:
+                path = self._directory.path / artifact.path
+                if ARTIFACT.fullmatch(path.name):
+                    self._files[path.name] = path
             with self._clock.stage("launch and sample"):
                 self._follow(plan, where, deploy=False)
         with self._clock.stage("render"):
@@ -263,8 +269,8 @@ class _Run:
     def _finish(self, plan: LaunchPlan, where: Path) -> None:
         request = self._job.request
         raws = self._raws(plan, where)
-        for raw in raws.values():
-            for file in enclosed(raw):
+        for name, raw in raws.items():
+            for file in enclosed(raw) if find_engine(name).encloses else ():
                 artifact = self._directory.write(where / file.name, file.data, raw=True)
                 self._artifacts.append(artifact)
         self._analysis = analyse(
@@ -276,7 +282,7 @@ class _Run:
             host=self._record,
         )
         if not self._analysis.quality.got:
-            raise self._no_samples()
+            raise self._no_samples(raws)
         for sidecar in self._record.sidecars:
             if sidecar.engine in raws:
                 last_error = self._last_error(sidecar)
@@ -298,8 +304,6 @@ class _Run:
             if not any(sidecar.profile in self._files for sidecar in sidecars):
                 raise tell.gone(name, plan)
         self._problems += tell.host_problems(seen, plan, self._job.host)
-        if seen.engine_hung:
-            raise tell.engine_hung(name, plan)
         raws, failures = {}, []
         for sidecar in sidecars:
             raw = self._raw(sidecar)
@@ -307,18 +311,20 @@ class _Run:
                 raws[sidecar.engine] = raw
             else:
                 failures.append((sidecar, self._failure(sidecar)))
+        if seen.engine_hung and not any(map(has_ended, raws.values())):
+            raise tell.engine_hung(name, plan)
         if not raws:
             interrupted = self._interrupt.requested
             raise tell.nothing_sampled_yet(name) if interrupted else failures[0][1]
         self._problems += [tell.in_part(error, sidecar) for sidecar, error in failures]
         return raws
 
-    def _no_samples(self) -> RemoteProfError:
+    def _no_samples(self, raws: Mapping[str, bytes]) -> RemoteProfError:
         name, request = self._job.host.name, self._job.request
         if self._interrupt.requested:
             return tell.nothing_sampled_yet(name)
         for sidecar in self._record.sidecars:
-            if sidecar.exit_code not in (0, None):
+            if sidecar.engine in raws and sidecar.exit_code not in (0, None):
                 return self._failure(sidecar)
         assert self._record.target is not None
         return tell.no_samples(

@@ -21,6 +21,7 @@ from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestReco
 
 _HEAD_BYTES = 4096
 _UNSEEN = re.compile(rb"^# without:((?: [0-9]{1,10})+)$", re.MULTILINE)
+_ENDED = re.compile(rb"^@@ end [0-9]{1,3}$", re.MULTILINE)
 _BEGUN = re.compile(rb"^@@ sampling", re.MULTILINE)
 
 
@@ -40,8 +41,10 @@ def find_engine(name: str, event: str = "") -> Engine:
 
     Raises UsageError.
     """
-    engines = KNOWN.named(name)
-    return next(engine for engine in engines if event in ("", *engine.events))
+    for engine in KNOWN.named(name):
+        if event in ("", *engine.events):
+            return engine
+    raise UsageError(f"{name} has no event {event!r}", hint="see: remote-prof engines")
 
 
 def analyse(
@@ -52,10 +55,12 @@ def analyse(
     keep_offsets: bool = False,
     view: View = ALL,
     host: HostRecord | None = None,
+    grouped: bool = True,
 ) -> Analysis:
     """Parse the raw profiles of a target, by engine, and measure them. Pure.
 
-    ``host`` is that of the run. What several engines saw becomes one profile, by process.
+    ``host`` is that of the run. What several engines saw becomes one profile, by process if it is
+    to be ``grouped`` and nothing else is asked for.
 
     A sampler of CPU time takes one sample for every ``1 / frequency_hz`` seconds that the target
     is on a CPU: that is how many are expected. Raises ParseError, and NoSamplesError where the
@@ -64,8 +69,10 @@ def analyse(
     parsed, unread = _parsed(raws, request, keep_offsets=keep_offsets)
     event = find_event(next(iter(parsed)), request.event)
     unseen = {int(pid) for raw in raws.values() for pid in _unseen(raw)}
-    profile = _one_of(parsed, host, unseen)
-    if len(parsed) > 1:
+    ended = {name for name, raw in raws.items() if has_ended(raw)}
+    profile = _one_of(parsed, host, unseen, ended)
+    unread += _missing(parsed, profile, unseen)
+    if len(parsed) > 1 and grouped:
         view = replace(view, group_by=view.group_by or "process")
     expected = None
     if cpu_time_s is not None and event.of_cpu_time and not unseen:
@@ -89,8 +96,9 @@ def _parsed(
     parsed: dict[str, Profile] = {}
     errors: dict[str, ParseError] = {}
     for name, raw in raws.items():
+        engine = find_engine(name, request.event)
         try:
-            parsed[name] = find_engine(name).parse(raw, request, keep_offsets=keep_offsets)
+            parsed[name] = engine.parse(raw, request, keep_offsets=keep_offsets)
         except ParseError as error:
             errors[name] = error
     if not parsed:
@@ -108,7 +116,10 @@ def _unseen(raw: bytes) -> list[bytes]:
 
 
 def _one_of(
-    parsed: Mapping[str, Profile], host: HostRecord | None, unseen: Collection[int]
+    parsed: Mapping[str, Profile],
+    host: HostRecord | None,
+    unseen: Collection[int],
+    ended: Collection[str],
 ) -> Profile:
     if len(parsed) == 1:
         return next(iter(parsed.values()))
@@ -118,10 +129,41 @@ def _one_of(
         for name, engine in engines.items()
         if engine.pids_inside
     ]
-    whole = [parsed[name] for name, engine in engines.items() if not engine.pids_inside]
+    # One that was killed before it had printed anything says nothing of anybody's CPU time.
+    whole = [
+        parsed[name]
+        for name, engine in engines.items()
+        if not engine.pids_inside and (parsed[name].weights or name in ended)
+    ]
     target = host.target if host else None
     pids = dict(zip(target.container_pids, target.pids, strict=False)) if target else {}
     return combine(whole[0] if whole else None, insides, pids, unseen)
+
+
+def _missing(
+    parsed: Mapping[str, Profile], profile: Profile, unseen: Collection[int]
+) -> list[Problem]:
+    """Say which of several profilers took nothing, and which processes are shown by none."""
+    if len(parsed) == 1:
+        return []
+    found = [
+        Problem(
+            Severity.WARNING, f"{name} took no sample", "its processes were idle, or it saw none"
+        )
+        for name, part in parsed.items()
+        if not part.weights
+    ]
+    shown = {frame.pid for frame in profile.frames}
+    return found + [
+        Problem(
+            Severity.WARNING,
+            f"process {pid} is missing: it was left to a profiler that took nothing of it",
+            "bpftrace before 0.20 leaves what has a profiler of its own to that",
+            "profile it with --engine bpftrace",
+        )
+        for pid in sorted(unseen)
+        if pid not in shown
+    ]
 
 
 def names_by_pid(host: HostRecord, engines: Sequence[str]) -> Mapping[int, str]:
@@ -146,7 +188,7 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
 def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Report:
     """Return what a renderer draws, with the facts of the run and its problems."""
     request, quality = manifest.request, analysis.quality
-    names = tuple(sidecar.engine for sidecar in host.sidecars) or (request.engine,)
+    names = tuple(analysis.tools) or (request.engine,)
     engine = find_engine(names[0], request.event)
     event = find_event(names[0], request.event)
     unit = analysis.profile.unit
@@ -253,6 +295,7 @@ def load_analysis(
     *,
     keep_offsets: bool = False,
     view: View = ALL,
+    grouped: bool = True,
 ) -> Analysis | None:
     """Parse and measure the raw profiles of one host of a run, None where it has none.
 
@@ -276,12 +319,18 @@ def load_analysis(
         keep_offsets=keep_offsets,
         view=view,
         host=host,
+        grouped=grouped,
     )
 
 
 def has_sampled(raw: bytes) -> bool:
     """Tell from what a sidecar printed whether it had begun to sample."""
     return _BEGUN.search(raw) is not None
+
+
+def has_ended(raw: bytes) -> bool:
+    """Tell from what a sidecar printed whether it had come to its end."""
+    return _ENDED.search(raw) is not None
 
 
 def _raw_paths(directory: RunDirectory, host: HostRecord) -> dict[str, Path]:

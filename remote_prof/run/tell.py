@@ -52,9 +52,13 @@ def sidecar_problems(seen: Observed, sidecar: SidecarRecord, last_error: str) ->
     """Return what is to be said of a sidecar that ended badly, after it had printed samples."""
     if sidecar.exit_code in (0, None) or seen.late:
         return []
-    what = f"the sidecar ended with exit code {sidecar.exit_code}"
+    alone = sidecar.profile == "profile.txt"
+    which = "the sidecar" if alone else f"the sidecar of {sidecar.engine}"
+    what = f"{which} ended with exit code {sidecar.exit_code}"
     if sidecar.exit_code == _KILLED:
-        what = "the sidecar was killed while it sampled"
+        what = f"{which} was killed while it sampled"
+        if seen.target_gone and sidecar.pid_namespace != HOST_NAMESPACE:
+            last_error = "it ended with the target, in whose pid namespace it was"
         last_error = last_error or _WHO_KILLS
     return [Problem(Severity.WARNING, what, last_error)]
 
@@ -174,7 +178,7 @@ def all_rights_refused(host: str, sidecar: SidecarRecord, last_error: str) -> Pr
     if sidecar.rung == "privileged":
         hint = "see dmesg and the security modules of that host, or use another engine"
     return PreflightError(
-        f"{host}: the kernel refuses the sidecar also with {sidecar.rung}",
+        f"{host}: the kernel refuses the sidecar also with {sidecar.rung or 'no rights'}",
         evidence=last_error or "it printed nothing",
         hint=hint,
     )

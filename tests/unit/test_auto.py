@@ -48,7 +48,7 @@ def test_an_interpreter_has_its_own_profiler_beside_it() -> None:
     assert [part for _, part in choice.engines] == [replace(found, others=(101,)), found]
     (note,) = choice.problems
     assert note.severity is Severity.NOTE
-    assert note.what == "Python is profiled by py-spy, what else there is by bpftrace"
+    assert note.what == "Python is profiled by pyspy"
     assert note.evidence == "101 is called python3 (the login may not see what it runs)"
 
 
@@ -128,6 +128,7 @@ def test_the_facts_of_a_process_are_read() -> None:
 
 def test_all_that_any_of_them_can_is_known() -> None:
     assert set(KNOWN.events(AUTO)) == {event for engine in ENGINES for event in engine.events}
-    assert KNOWN.options(AUTO) >= {"stacks", "native"}
+    assert KNOWN.options(AUTO, "cpu") >= {"stacks", "native"}
+    assert KNOWN.options(AUTO, "wall") == {"native"}
     with pytest.raises(UsageError, match="no engine perl"):
         KNOWN.named("perl")
