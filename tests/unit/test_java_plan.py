@@ -133,6 +133,9 @@ def start_sidecar(place: Path, found: Target, **asked: object) -> subprocess.Pop
     for each in found.processes:
         (place / f"proc/{each.container_pid}/root/tmp").mkdir(parents=True)
         (place / f"proc/{each.container_pid}/comm").write_text("java\n")
+        # Of pid 3 that is no JVM, whatever it is called: what it catches tells.
+        caught = "0000000000000000" if each.container_pid == 3 else "2000000181005ccf"
+        (place / f"proc/{each.container_pid}/status").write_text(f"SigCgt:\t{caught}\n")
     fake = FAKE.replace("PROC", f"{place}/proc").replace("ASKED", f"{place}/asked")
     fake = fake.replace("RECORDING", f"{place}/recording").replace("SETTINGS", f"{place}/settings")
     (place / "jattach").write_text(fake)
@@ -186,6 +189,7 @@ def _asked(place: Path) -> list[str]:
     [
         (8, b"pid 8: Could not start attach mechanism"),
         (6, b"pid 6: it records already (Recording 1: name=theirs (running))"),
+        (3, b"pid 3: this is no JVM, or one that was started with -Xrs"),
         (5, b"pid 5: JFR does not start: Unknown diagnostic command"),
     ],
 )
