@@ -135,7 +135,8 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
         f"target:     {target.name} ({target.container.container_id[:12]})",
         f"processes:  {', '.join(f'{p.pid} {p.name}' for p in target.processes)}",
         f"filter:     {sidecar.filter_text}",
-        f"sidecar:    {sidecar.image}, {sidecar.rung}",
+        f"sidecar:    {sidecar.image}, {sidecar.rung}"
+        + (f" ({prepared.push.short_id} is pushed first)" if prepared.push else ""),
         f"runner:     {plan.runner}" + (f", by {method}" if plan.become else ""),
         f"directory:  {plan.directory} (removed at the end)",
         f"deadline:   {plan.deadline_s} s after the start",
