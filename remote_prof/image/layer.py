@@ -72,6 +72,11 @@ class Layer:
         """Take one symbolic link."""
         self._entries[path] = Entry(target=target)
 
+    def link(self, path: str) -> str | None:
+        """Return where a symbolic link points; None where there is none of that path."""
+        entry = self._entries.get(path)
+        return entry.target if entry else None
+
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
         entry = self._entries[path]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from remote_prof import __version__
@@ -190,7 +191,10 @@ def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> Loca
     watch("putting the image together")
     with (place / "spool").open("w+b") as spool:
         layer = Layer(spool)
-        packages = [*_add_packages(layer, place), *_add_wheels(layer, place, architecture)]
+        debian = list(_add_packages(layer, place))
+        # Some have their licence in another package, to which their documentation is a link.
+        packages = [replace(p, licences=_licences(layer, p.name)) for p in debian]
+        packages += _add_wheels(layer, place, architecture)
         for path, text in recipe.FILES.items():
             layer.add_file(path, text.encode())
         for path, target in recipe.LINKS.items():
@@ -244,12 +248,14 @@ def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
             continue
         with open_data(path) as tar:
             layer.add_tar(tar, recipe.is_path_wanted)
-        licences = _licences(layer, package)
-        yield Package(package, control.get("Version", ""), "debian", licences, sums[name])
+        yield Package(package, control.get("Version", ""), "debian", (), sums[name])
 
 
 def _licences(layer: Layer, package: str) -> tuple[str, ...]:
-    path = f"usr/share/doc/{package}/copyright"
+    directory = f"usr/share/doc/{package}"
+    if target := layer.link(directory):
+        directory = posixpath.normpath(posixpath.join("usr/share/doc", target))
+    path = f"{directory}/copyright"
     if path not in layer.paths:
         return ()
     return parse_licences(layer.read(path).decode("utf-8", "replace"))
