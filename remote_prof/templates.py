@@ -5,6 +5,7 @@ a template cannot forget it. Text that is already of the language is marked with
 
 - ``sh``: ``shlex.quote``
 - ``compose`` (YAML): a JSON string, with ``$`` doubled for compose's own substitution
+- ``Dockerfile``: ``shlex.quote``, too
 - ``bpftrace``: integers and checked identifiers; anything else is refused
 """
 
@@ -61,7 +62,7 @@ def preload() -> None:
 
 
 def _language(template: str) -> str:
-    return template.removesuffix(".j2").rpartition(".")[2]
+    return Path(template.removesuffix(".j2")).name.rpartition(".")[2]
 
 
 @cache
@@ -141,4 +142,5 @@ _FINALIZE: dict[str, Callable[[object], str]] = {
     "sh": quote_sh,
     "yml": quote_compose,
     "bt": quote_bpftrace,
+    "Dockerfile": quote_sh,
 }

@@ -18,6 +18,7 @@ from remote_prof.cli import (
     engines,
     fetch,
     hosts,
+    image,
     ps,
     report,
     run,
@@ -92,6 +93,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
 app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.add_typer(runs.app, name="runs")
+app.add_typer(image.app, name="image")
 app.command("config", epilog=config.EXAMPLES)(config.config)
 
 

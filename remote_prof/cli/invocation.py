@@ -122,7 +122,9 @@ def ssh_options(host: Host, settings: ResolvedSettings) -> SshOptions:
 
 def facts_query(host: Host, settings: ResolvedSettings, *, cpu_window_s: float = 0.0) -> FactsQuery:
     """Return what to ask a host for: its inventory's word holds where no flag says otherwise."""
+    from remote_prof import __version__
     from remote_prof.host.gather import FactsQuery
+    from remote_prof.image.recipe import tag
     from remote_prof.inventory import host_settings
 
     own = host_settings(host)
@@ -131,6 +133,7 @@ def facts_query(host: Host, settings: ResolvedSettings, *, cpu_window_s: float =
         engine=own.engine,
         work_parent=own.tmp,
         cpu_window_s=cpu_window_s,
+        sidecar=tag(__version__),
     )
 
 
@@ -168,6 +171,12 @@ def make_jobs(
     shown = shown or ViewFlags()
     view = shown.view()
     formats = check_formats(values.formats)
+    named = not _is_default(settings, "image")
+    if named and values.image_policy == "push":
+        raise UsageError(
+            f"the image is {values.image}, and --image-policy push means another",
+            hint="leave one of them away",
+        )
     jobs = []
     for host in hosts:
         chosen = runner(host, settings)
@@ -198,6 +207,8 @@ def make_jobs(
                 query,
                 ssh_options(host, settings),
                 max_artifact_bytes=values.max_artifact_bytes,
+                image_policy=values.image_policy,
+                image_named=named,
             )
         )
     return jobs

@@ -79,6 +79,14 @@ Image = Annotated[
     str | None,
     typer.Option("--image", help="Image of the sidecar; it has to be on the host."),
 ]
+ImagePolicy = Annotated[
+    str | None,
+    typer.Option(
+        "--image-policy",
+        metavar="never|missing|push",
+        help="When the image that was built here is pushed to a host (missing). Nothing is pulled.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; repeatable.")]
 Title = Annotated[

@@ -118,6 +118,7 @@ def run(
         ),
     ] = None,
     image: options.Image = None,
+    image_policy: options.ImagePolicy = None,
     runner: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +178,7 @@ def run(
         | {
             "inventory": inventory,
             "image": image,
+            "image_policy": image_policy,
             "duration": duration,
             "frequency": frequency,
             "engine": engine,
@@ -198,7 +200,8 @@ def run(
             resume,
             settings,
             flags,
-            refused=dry_run or any(word is not None for word in (*asked, scope, image, runner)),
+            refused=dry_run
+            or any(word is not None for word in (*asked, scope, image, image_policy, runner)),
             as_json=as_json,
             open_graph=open_graph,
             verbose=verbose,

@@ -143,6 +143,7 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
             f"sidecar:    {service.engine} in {service.sidecar.image}, {service.sidecar.rung}"
             for service in plan.services
         ),
+        *([f"image:      {prepared.push.short_id} is pushed first"] if prepared.push else []),
         f"runner:     {plan.runner}" + (f", by {method}" if plan.become else ""),
         f"directory:  {plan.directory} (removed at the end)",
         f"deadline:   {plan.deadline_s} s after the start",

@@ -80,8 +80,8 @@ def image_is_present(facts: HostFacts, image: str) -> list[Problem]:
             _error(
                 f"the image {image} is not on the host",
                 f"{engine.name} image inspect {image} finds nothing",
-                f"on a machine that has it: docker save {image} | ssh HOST {engine.name} load, "
-                "or name another with --image",
+                "remote-prof image build makes one, which a run pushes; or, on a machine that has "
+                f"it: docker save {image} | ssh HOST {engine.name} load; or name another: --image",
             )
         ]
     wanted = _ARCHITECTURES.get(facts.architecture, facts.architecture)

@@ -24,6 +24,8 @@ class Image:
     image_id: str
     digests: tuple[str, ...]
     architecture: str
+    layers: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class EngineFacts:
     memory_limit: bool = False
     cpu_limit: bool = False
     pids_limit: bool = False
+    kind: str = "docker"
 
     @property
     def answers(self) -> bool:
@@ -55,6 +58,11 @@ class EngineFacts:
         """What stands between the login and the engine: (sudo, password), (sudo, terminal)."""
         way, _, missing = self.access.partition("-")
         return way, missing
+
+    @property
+    def is_podman(self) -> bool:
+        """Whether it is podman, perhaps by another name."""
+        return self.kind == "podman"
 
     @property
     def version_tuple(self) -> tuple[int, ...]:
@@ -70,7 +78,8 @@ class HostFacts:
     v1). ``work_parents`` maps directories that are writable to their free bytes, in the order
     in which they are taken. ``clock_s`` is the host's Unix time.
     ``tracefs`` is where the kernel's tracepoints can be seen, empty where nowhere.
-    ``engines_sought`` are the names or paths that an engine was looked for by.
+    ``engines_sought`` are the names or paths that an engine was looked for by. ``sidecar`` is the
+    image that this version of the tool would push, where it is there.
     """
 
     kernel: str
@@ -92,6 +101,7 @@ class HostFacts:
     image: Image | None = None
     engines_sought: tuple[str, ...] = ()
     tracefs: str = ""
+    sidecar: Image | None = None
 
     @property
     def work_parent(self) -> str | None:
@@ -144,6 +154,7 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
         engine=_engine(sections),
         compose=_get(sections, "compose", 1)[0],
         image=_image("".join(_documents(sections.get("image", []))[:1])),
+        sidecar=_image("".join(_documents(sections.get("sidecar", []))[:1])),
     )
     return HostState(
         facts=facts,
@@ -264,14 +275,17 @@ def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
         memory_limit="memory" in controllers,
         cpu_limit="cpu" in controllers,
         pids_limit="pids" in controllers,
+        kind="podman",
     )
 
 
 def _image(line: str) -> Image | None:
     found = parse_json(line)
-    if not isinstance(found, list) or len(found) != 3:
+    if not isinstance(found, list) or len(found) not in (3, 5):
         return None
-    return Image(_text(found[0]), _texts(found[1]), _text(found[2]))
+    layers, labels = found[3:] if len(found) == 5 else ((), {})
+    told = {key: _text(value) for key, value in _mapping(labels).items()}
+    return Image(_text(found[0]), _texts(found[1]), _text(found[2]), _texts(layers), told)
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -10,7 +10,10 @@ from remote_prof.records import Become, Host
 from remote_prof.templates import render
 from remote_prof.transport.base import Command, Connection
 
-_IMAGE_FORMAT = "[{{json .Id}},{{json .RepoDigests}},{{json .Architecture}}]"
+_IMAGE_FORMAT = (
+    "[{{json .Id}},{{json .RepoDigests}},{{json .Architecture}},{{json .RootFS.Layers}},"
+    "{{with .Config}}{{json .Labels}}{{else}}null{{end}}]"
+)
 _CONTAINER_FORMAT = (
     "[{{json .Id}},{{json .Name}},{{json .Image}},{{json .Config.Image}},{{json .State.Status}},"
     "{{json .State.Pid}},{{json .State.ExitCode}},{{json .HostConfig.Runtime}},"
@@ -27,7 +30,8 @@ class FactsQuery:
     """What to look for. ``engine`` is a name or path, None for docker, then podman.
 
     ``cpu_window_s`` above 0 measures each process's CPU use that long.
-    ``compose``: whether its flavour matters.
+    ``compose``: whether its flavour matters. ``sidecar``: the name of an image of ours to look for,
+    too; empty for none.
     """
 
     image: str
@@ -35,6 +39,7 @@ class FactsQuery:
     work_parent: str | None = None
     cpu_window_s: float = 0.0
     compose: bool = True
+    sidecar: str = ""
 
 
 def facts_command(query: FactsQuery, become: Become | None, *, by_become: bool) -> Command:
@@ -51,6 +56,7 @@ def facts_command(query: FactsQuery, become: Become | None, *, by_become: bool) 
         method=last_resort.method if last_resort else "",
         user=last_resort.user if last_resort else "",
         image=query.image,
+        sidecar=query.sidecar,
         image_format=_IMAGE_FORMAT,
         container_format=_CONTAINER_FORMAT,
         json_format="{{json .}}",

@@ -23,6 +23,7 @@ from remote_prof.records import Problem
 from remote_prof.run import tell
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
+from remote_prof.run.image_push import Pusher, push_command, tenths
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.link import Link
@@ -144,6 +145,7 @@ class _Run:
         self._link.heard()
         if found is None:
             prepared, where = self._prepare()
+            self._push(prepared)
             with self._clock.stage("launch and sample"):
                 plan = self._launch(prepared, where)
         else:
@@ -223,6 +225,19 @@ class _Run:
         path = where / "facts.json"
         self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
         return prepared, where
+
+    def _push(self, prepared: Prepared) -> None:
+        """Have the image that was built here on the host before anything else is put there."""
+        if prepared.push is None:
+            return
+        with self._clock.stage("push image"):
+            Pusher(
+                self._link,
+                prepared.push,
+                push_command(prepared.push, prepared.state, self._job.query.work_parent),
+                watch=self._stage,
+                count=tenths(self._stage),
+            ).run()
 
     def _read(self) -> Prepared:
         # Nothing is changed by it, so it can be done again.

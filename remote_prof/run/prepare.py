@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from remote_prof.host.checks import check_clock, check_host, check_target
 from remote_prof.host.facts import HostFacts, HostState
 from remote_prof.host.gather import FactsQuery, gather_state
 from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.image.store import LocalImage, load_images
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.manifest import RequestRecord
 from remote_prof.run.plan import DEFAULT_MAX_ARTIFACT_BYTES, LaunchPlan, Service, make_plan
 from remote_prof.run.report import profile_request
+from remote_prof.run.supply import supply
 from remote_prof.transport import Connection, SshOptions, connect
 
 
@@ -24,7 +27,7 @@ class HostJob:
     """Everything that is needed to profile one target on one host. Pickles.
 
     ``directory`` is that of the run, None only plans. ``max_artifact_bytes`` bounds each file that
-    comes from the host.
+    comes from the host. ``image_policy`` and ``image_named`` are as ``supply`` takes them.
     """
 
     run_id: str
@@ -35,6 +38,8 @@ class HostJob:
     ssh: SshOptions
     directory: Path | None = None
     max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES
+    image_policy: str = "never"
+    image_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,15 @@ class Prepared:
     """A host that was read, and the plans for it: nothing has been changed yet.
 
     ``plans`` differ in their rights, the narrowest first; the next is for when the kernel refuses.
-    There are none where an error speaks against the run.
+    There are none where an error speaks against the run. ``push`` is the image that has to get
+    there first; ``state`` tells the image as it is then.
     """
 
     state: HostState
     target: Target | None
     plans: tuple[LaunchPlan, ...]
     problems: tuple[Problem, ...]
+    push: LocalImage | None = None
 
     @property
     def plan(self) -> LaunchPlan | None:
@@ -77,13 +84,33 @@ def prepare(job: HostJob, connection: Connection) -> Prepared:
     Everything that speaks against the run is in ``problems``, at once; then there is no plan.
     Raises HostError, LinkLostError.
     """
-    return judge(job, gather_state(connection, job.query))
+    return judge(job, gather_state(connection, job.query), _images(job))
 
 
-def judge(job: HostJob, state: HostState) -> Prepared:
-    """Plan a run on a host as it was read. Pure, but for the time of this machine's clock."""
-    facts = state.facts
-    problems = [*check_host(facts, job.request.image), *check_clock(facts, time.time())]
+def _images(job: HostJob) -> list[LocalImage]:
+    return load_images() if job.image_policy != "never" else []
+
+
+def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> Prepared:
+    """Plan a run on a host as it was read. Pure, but for the time of this machine's clock.
+
+    ``images`` were built here, the newest first.
+    """
+    supplied = supply(
+        job.image_policy,
+        job.request.image,
+        state.facts,
+        images,
+        tag=job.query.sidecar,
+        named=job.image_named,
+    )
+    state, facts = replace(state, facts=supplied.facts), supplied.facts
+    job = replace(job, request=replace(job.request, image=supplied.image))
+    problems = [
+        *supplied.problems,
+        *check_host(facts, job.request.image),
+        *check_clock(facts, time.time()),
+    ]
     target = None
     if job.target is not None and facts.engine and facts.engine.answers:
         try:
@@ -113,7 +140,7 @@ def judge(job: HostJob, state: HostState) -> Prepared:
         )
         for services in _attempts(choice, request, facts)
     )
-    return Prepared(state, target, plans, tuple(problems))
+    return Prepared(state, target, plans, tuple(problems), supplied.push)
 
 
 def _attempts(
@@ -149,7 +176,8 @@ def examine_engines(job: HostJob) -> list[Prepared]:
         replace(job.request, engine=engine.name, event=next(iter(engine.events)))
         for engine in ENGINES
     )
-    return [judge(replace(job, request=request), state) for request in requests]
+    images = _images(job)
+    return [judge(replace(job, request=request), state, images) for request in requests]
 
 
 def refusal(prepared: Prepared) -> PreflightError:

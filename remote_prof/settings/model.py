@@ -29,6 +29,7 @@ class Settings:
 
     inventory: str | None = None
     image: str = "quay.io/iovisor/bpftrace:v0.23.2"
+    image_policy: Literal["never", "missing", "push"] = "missing"
     duration_s: float = 10.0
     frequency_hz: int = 99
     engine: Literal["auto", "bpftrace", "pyspy", "node", "java"] = "auto"

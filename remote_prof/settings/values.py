@@ -18,6 +18,7 @@ _DURATION = "a length of time such as 30, 30s, 2m or 1h30m"
 EXPECTED = {
     "inventory": "the path of an inventory, or hosts as host1,host2,",
     "image": "the name of an image, such as 'site/bpftrace:1.0'",
+    "image_policy": "'never', 'missing' or 'push'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
     "engine": "'auto', 'bpftrace', 'pyspy', 'node' or 'java'",

@@ -1,0 +1,1 @@
+"""The sidecar's image: what goes into it, how it is written, and those that were built here."""

@@ -1,0 +1,311 @@
+"""Making the sidecar's image here: packages are fetched, taken apart, and written as an archive.
+
+It needs apt and pip, and neither root nor a container engine: nothing is installed or run, so the
+image may be for another architecture than this machine's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from remote_prof import __version__
+from remote_prof.errors import HostError, ParseError, UsageError
+from remote_prof.image import recipe
+from remote_prof.image.archive import make_config, sha256_of, timestamp, write_archive
+from remote_prof.image.contents import Package, parse_licences
+from remote_prof.image.deb import load_control, open_data
+from remote_prof.image.layer import Layer
+from remote_prof.image.store import LocalImage, save_image, store_directory
+from remote_prof.records import Host
+from remote_prof.templates import render
+from remote_prof.transport import Command, SshOptions, connect
+
+Watch = Callable[[str], None]  # told what is being done
+
+_FETCH_S = 1800.0
+_URI = re.compile(r"'[^']+' (\S+\.deb) [0-9]+ SHA256:([0-9a-f]{64})", re.ASCII)
+_MIRROR = re.compile(r"(https?|file)://?[A-Za-z0-9@%:/._~+-]+", re.ASCII)
+_SAFE_PATH = re.compile(r"/[^\"\n\\;]*")
+_MANYLINUX = ("manylinux1", "manylinux2010", "manylinux2014")
+_GLIBC = ("2_5", "2_12", "2_17", "2_28")
+_CONTENTS = "usr/share/remote-prof/contents.json"
+_INSTALL = "apt-get install apt gpgv debian-archive-keyring python3-pip"
+_OTHERWISE = "or make it where there is a registry: remote-prof image build --dockerfile"
+
+
+def build_image(
+    architecture: str, *, mirror: str, keyring: str, watch: Watch, store: Path | None = None
+) -> LocalImage:
+    """Build the image for an architecture (amd64, arm64), and put it into the store.
+
+    Raises UsageError, HostError where something is missing here or cannot be fetched, ParseError.
+    """
+    store = store or store_directory()
+    if not _MIRROR.fullmatch(mirror):
+        raise UsageError(f"{mirror!r} is no address of a mirror", hint=f"such as {recipe.MIRROR}")
+    for path in (str(store), keyring):
+        if not _SAFE_PATH.fullmatch(path):
+            raise UsageError(f"apt cannot be told of the path {path!r}")
+    store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as place:
+        _fetch(Path(place), architecture, mirror, keyring, watch)
+        return _assemble(Path(place), architecture, store, watch)
+
+
+def render_dockerfile() -> str:
+    """Return a Dockerfile that makes an image of the same programs where there is a registry."""
+    return render(
+        "sidecar/Dockerfile.j2",
+        version=__version__,
+        tag=recipe.tag(__version__),
+        suite=recipe.SUITE,
+        mirror=recipe.MIRROR,
+        keyring=recipe.KEYRING,
+        packages=recipe.PACKAGES,
+        requirements=[
+            f"{wheel.name}=={wheel.version} "
+            + " ".join(f"--hash=sha256:{digest}" for digest in wheel.sha256.values())
+            for wheel in recipe.WHEELS
+        ],
+        wheel_programs=[name for wheel in recipe.WHEELS for name in wheel.programs],
+        path=recipe.PATH,
+        labels={
+            recipe.LABEL: __version__,
+            "org.opencontainers.image.title": recipe.TITLE,
+            "org.opencontainers.image.version": __version__,
+            "org.opencontainers.image.licenses": recipe.LICENCES,
+        },
+    )
+
+
+def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Watch) -> None:
+    for name in ("lists/partial", "archives/partial", "none/partial", "wheels"):
+        (place / name).mkdir(parents=True)
+    for name, text in _files(place, architecture, mirror, keyring).items():
+        (place / name).write_text(text)
+    machine = recipe.ARCHITECTURES[architecture]
+    script = render(
+        "image/fetch.sh.j2",
+        directory=str(place),
+        keyring=keyring,
+        packages=recipe.PACKAGES,
+        pythons=(sys.executable, "python3"),
+        platforms=[f"{name}_{machine}" for name in _MANYLINUX]
+        + [f"manylinux_{version}_{machine}" for version in _GLIBC],
+    )
+    here = Host("localhost", "localhost", connection="local")
+    channel = connect(here, SshOptions()).stream(Command("fetch packages", script))
+    try:
+        while (line := channel.read_line(_FETCH_S)) is not None:
+            mark, _, rest = line.decode("utf-8", "replace").partition(" ")
+            if mark == "@@progress":
+                watch(rest)
+            elif mark == "@@missing":
+                raise _missing(rest)
+            elif mark == "@@failed":
+                raise _not_fetched(rest, (place / "log").read_text(errors="replace"), mirror)
+            elif mark == "@@fetched":
+                return
+        raise HostError("the packages did not come in time", hint=f"is {mirror} slow?")
+    except EOFError:
+        raise HostError("fetching the packages ended before its time") from None
+    finally:
+        channel.close()
+
+
+def _files(place: Path, architecture: str, mirror: str, keyring: str) -> dict[str, str]:
+    """Return apt's configuration, in which nothing of this machine counts, and pip's list."""
+    sources = f"deb [signed-by={keyring}] {mirror} {recipe.SUITE} main\n"
+    settings = {
+        "Dir::Etc::Parts": f"{place}/none",
+        "Dir::Etc::Main": "/dev/null",
+        "Dir::Etc::SourceList": f"{place}/sources.list",
+        "Dir::Etc::SourceParts": f"{place}/none",
+        "Dir::Etc::Preferences": "/dev/null",
+        "Dir::Etc::PreferencesParts": f"{place}/none",
+        "Dir::State": f"{place}",
+        "Dir::State::status": f"{place}/status",
+        "Dir::Cache": f"{place}",
+        "Dir::Log": f"{place}",
+        "APT::Architecture": architecture,
+        "APT::Architectures": architecture,
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "root",
+        "APT::Update::Error-Mode": "any",
+        "APT::Get::AllowUnauthenticated": "false",
+        "Acquire::AllowInsecureRepositories": "false",
+        "Acquire::AllowWeakRepositories": "false",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+        # A snapshot of a past day is wanted as much as the archive of today.
+        "Acquire::Check-Valid-Until": "false",
+        "Debug::NoLocking": "true",
+    }
+    wheels = [
+        f"{w.name}=={w.version} --hash=sha256:{w.sha256[architecture]}" for w in recipe.WHEELS
+    ]
+    return {
+        "sources.list": sources,
+        "apt.conf": "".join(f'{name} "{value}";\n' for name, value in settings.items()),
+        "status": "",
+        "requirements.txt": "\n".join(wheels) + "\n",
+    }
+
+
+def _missing(what: str) -> HostError:
+    return HostError(
+        f"{what} is missing here: it takes apt, gpgv, Debian's keys and pip to make the image",
+        evidence=f"{what} is not there",
+        hint=f"on Debian and Ubuntu: {_INSTALL}; {_OTHERWISE}",
+    )
+
+
+def _not_fetched(step: str, log: str, mirror: str) -> HostError:
+    what = {
+        "update": f"the index of {mirror} cannot be read, or its signature is not good",
+        "choose": f"{mirror} has not all of the packages",
+        "packages": f"the packages cannot be fetched from {mirror}",
+        "wheels": "the wheels cannot be fetched",
+    }.get(step, step)
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith(("E:", "ERROR", "Err:", "W: GPG"))]
+    return HostError(
+        what,
+        evidence=" | ".join((errors or lines)[:3])[:600],
+        hint="name another mirror with --mirror; a proxy for pip goes into HTTPS_PROXY"
+        if step == "wheels"
+        else f"name another mirror with --mirror; {_OTHERWISE}",
+    )
+
+
+def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> LocalImage:
+    watch("putting the image together")
+    with (place / "spool").open("w+b") as spool:
+        layer = Layer(spool)
+        debian = list(_add_packages(layer, place))
+        # Some have their licence in another package, to which their documentation is a link.
+        packages = [replace(p, licences=_licences(layer, p.name)) for p in debian]
+        packages += _add_wheels(layer, place, architecture)
+        for path, text in recipe.FILES.items():
+            layer.add_file(path, text.encode())
+        for path, target in recipe.LINKS.items():
+            layer.add_link(path, target)
+        created_s = _created_s(layer.newest_s)
+        _check(layer)
+        contents = json.dumps([asdict(package) for package in packages], indent=1) + "\n"
+        layer.add_file(_CONTENTS, contents.encode())
+        with (place / "layer.tar").open("wb") as out:
+            diff_id = layer.write(out, recipe.DIRECTORIES, created_s)
+    (place / "spool").unlink()
+    tag, labels = recipe.tag(__version__), _labels(created_s, packages)
+    config = make_config(
+        architecture=architecture,
+        created_s=created_s,
+        diff_id=diff_id,
+        labels=labels,
+        path=recipe.PATH,
+    )
+    watch("compressing it")
+    archive = place / "archive"
+    with archive.open("wb") as out:
+        write_archive(out, config, place / "layer.tar", diff_id, tag, created_s)
+    image = LocalImage(
+        image_id=config.image_id,
+        diff_id=f"sha256:{diff_id}",
+        tag=tag,
+        architecture=architecture,
+        created=timestamp(created_s),
+        size_bytes=(place / "layer.tar").stat().st_size,
+        archive_bytes=archive.stat().st_size,
+        archive_sha256=sha256_of(archive),
+        labels=labels,
+        packages=tuple(packages),
+        path=archive,
+    )
+    return save_image(image, archive, store)
+
+
+def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
+    sums = dict(_URI.findall((place / "uris").read_text()))
+    if not sums:
+        raise ParseError("apt named no packages", evidence=(place / "uris").read_text()[:200])
+    for name in sorted(sums):
+        path = place / "archives" / name
+        if sha256_of(path) != sums[name]:
+            raise ParseError(f"{name} is not what the signed index says", evidence=sums[name])
+        control = load_control(path)
+        package = control.get("Package", "")
+        if not recipe.is_package_wanted(package):
+            continue
+        with open_data(path) as tar:
+            layer.add_tar(tar, recipe.is_path_wanted)
+        yield Package(package, control.get("Version", ""), "debian", (), sums[name])
+
+
+def _licences(layer: Layer, package: str) -> tuple[str, ...]:
+    directory = f"usr/share/doc/{package}"
+    if target := layer.link(directory):
+        directory = posixpath.normpath(posixpath.join("usr/share/doc", target))
+    path = f"{directory}/copyright"
+    if path not in layer.paths:
+        return ()
+    return parse_licences(layer.read(path).decode("utf-8", "replace"))
+
+
+def _add_wheels(layer: Layer, place: Path, architecture: str) -> Iterator[Package]:
+    for wheel in recipe.WHEELS:
+        (path,) = (place / "wheels").glob(f"{wheel.name.replace('-', '_')}-*.whl")
+        if sha256_of(path) != wheel.sha256[architecture]:
+            raise ParseError(f"{path.name} is not what is wanted", evidence=str(wheel.sha256))
+        with zipfile.ZipFile(path) as files:
+            for name in files.namelist():
+                base = name.rpartition("/")[2]
+                if ".data/scripts/" in name and base in wheel.programs:
+                    layer.add_file(f"usr/local/bin/{base}", files.read(name), 0o755)
+                elif base in ("LICENSE", "METADATA"):
+                    layer.add_file(f"usr/share/doc/{wheel.name}/{base}", files.read(name))
+        sha256 = wheel.sha256[architecture]
+        yield Package(wheel.name, wheel.version, "pypi", (wheel.licence,), sha256)
+
+
+def _check(layer: Layer) -> None:
+    names = {path.rpartition("/")[2] for path in layer.paths if "bin/" in path}
+    if lacking := sorted({*recipe.PROGRAMS, "sh", "timeout"} - names):
+        raise ParseError(
+            f"the packages do not hold {', '.join(lacking)}",
+            hint="has the archive changed? this is a matter for remote-prof's own recipe",
+        )
+
+
+def _created_s(newest_s: int) -> int:
+    """Return the time of the newest file, or what SOURCE_DATE_EPOCH says."""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return int(given) if re.fullmatch("[0-9]{1,12}", given) else newest_s
+
+
+def _labels(created_s: int, packages: list[Package]) -> dict[str, str]:
+    return {
+        recipe.LABEL: __version__,
+        "org.opencontainers.image.title": recipe.TITLE,
+        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.created": timestamp(created_s),
+        "org.opencontainers.image.licenses": recipe.LICENCES,
+        **{f"{recipe.LABEL}.{name}": version for name, version in _programs(packages).items()},
+    }
+
+
+def _programs(packages: list[Package]) -> dict[str, str]:
+    """Return the profilers and their versions, for whoever looks at the image on a host."""
+    versions = {package.name: package.version for package in packages}
+    known = {"bpftrace": "bpftrace", "perf": "linux-perf", "py-spy": "py-spy"}
+    known |= {"austin": "austin-dist", "jattach": "jattach"}
+    return {name: versions[package] for name, package in known.items() if package in versions}

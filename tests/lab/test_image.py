@@ -1,0 +1,239 @@
+"""The sidecar's image: built here, and brought to a host that has none over SSH alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .leftovers import snapshot
+from .model import SIDECAR_IMAGE, Lab, LabHost
+from .proxy import SENT, Proxy
+from .tool import Done, Stock, Tool, share
+
+NAME = "remote-prof/sidecar"
+_SMALL = "/mnt/small"
+_MB = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image, really built, in a data directory that the tests of this module share."""
+    place = tmp_path_factory.mktemp("image")
+    built = Tool(lab, place, {"XDG_DATA_HOME": str(place)}).start("image", "build", "--json")
+    done = built.end(400)
+    assert done.code == 0, done.err
+    return place
+
+
+@pytest.fixture
+def mine(lab: Lab, tmp_path: Path, store: Path) -> Tool:
+    """The command line with the built image."""
+    return Tool(lab, tmp_path, {"XDG_DATA_HOME": str(store)})
+
+
+@pytest.fixture
+def bare(debian13: LabHost, stock: Stock) -> Iterator[LabHost]:
+    """A host that has none of our images; at the end it has none again, and nothing else."""
+    images = snapshot(debian13).images
+    yield debian13
+    for line in _names(debian13):
+        debian13.docker("rmi", line)
+    assert snapshot(debian13).images == images
+    assert stock.left(debian13) == []
+
+
+def _names(host: LabHost) -> list[str]:
+    listed = host.docker("images", "--format", "{{.Repository}}:{{.Tag}}", NAME)
+    return listed.split()
+
+
+def _record(store: Path) -> tuple[Path, dict[str, Any]]:
+    (path,) = (store / "remote-prof/images").glob("*.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return path, found
+
+
+def _copy(store: Path, place: Path, **changed: object) -> tuple[Path, Path]:
+    """Make a data directory with the same image, some of its record changed; give its archive."""
+    path, record = _record(store)
+    images = place / "data/remote-prof/images"
+    images.mkdir(parents=True)
+    (images / path.name).write_text(json.dumps(record | changed))
+    archive = images / path.with_suffix(".tar.gz").name
+    archive.hardlink_to(path.with_suffix(".tar.gz"))
+    return place / "data", archive
+
+
+def _pushed(done: Done) -> dict[str, Any]:
+    assert done.code == 0, done.err
+    (document,) = json.loads(done.out)
+    assert isinstance(document, dict)
+    return document
+
+
+def test_what_is_built_says_what_is_in_it(mine: Tool, store: Path) -> None:
+    _, record = _record(store)
+    found = {package["name"]: package for package in record["packages"]}
+    assert found["bpftrace"]["licences"] == ["Apache-2.0", "BSD-3-Clause", "MIT"]
+    assert found["py-spy"]["origin"] == "pypi"
+    assert found["libgcc-s1"]["licences"], "its documentation is a link to another package's"
+    assert sum(not package["licences"] for package in found.values()) < len(found) / 8
+    listed = mine("image", "list", "--contents")
+    assert listed.code == 0
+    assert "libllvm19" in listed.out
+    assert record["labels"]["remote-prof.sidecar.bpftrace"] == found["bpftrace"]["version"]
+
+
+def test_a_host_that_has_none_gets_it_and_keeps_it(mine: Tool, bare: LabHost, store: Path) -> None:
+    _, record = _record(store)
+    first = _pushed(mine("image", "push", "-H", bare.name, "--json"))
+    assert (first["present"], first["sent_bytes"]) == (False, record["archive_bytes"])
+    assert (
+        bare.docker("image", "inspect", "--format", "{{.Id}}", NAME + ":0.1.0")
+        == (record["image_id"])
+    )
+    again = _pushed(mine("image", "push", "-H", bare.name, "--json"))
+    assert (again["present"], again["sent_bytes"]) == (True, 0)
+    there = mine("image", "list", "-H", bare.name)
+    assert "as here" in there.out
+    # Every program starts: no library is missing.
+    script = (
+        "bpftrace --version && perf --version && python3 -c 'import json, socket, hashlib' "
+        "&& py-spy --version && austin --version && austinp --version && "
+        "test -x /usr/bin/jattach && echo x | awk '{ print }' | grep -q x && "
+        "test -s /usr/share/remote-prof/contents.json && test -s /usr/share/doc/bpftrace/copyright"
+    )
+    bare.docker(
+        "run", "--rm", "--network", "none", "--read-only", f"{NAME}:0.1.0", "sh", "-c", script
+    )
+    removed = mine("image", "remove", "-H", bare.name)
+    assert removed.code == 0, removed.err
+    assert _names(bare) == []
+    assert SIDECAR_IMAGE in bare.docker("images", "--format", "{{.Repository}}:{{.Tag}}")
+
+
+def test_a_run_has_it_pushed(mine: Tool, bare: LabHost) -> None:
+    argv = ("run", "-H", bare.name, "-C", "api", "-d", "2")
+    refused = mine(*argv, "--image", "nobody/has:this")
+    assert refused.code == 1
+    assert "the image nobody/has:this is not on the host" in refused.err
+    assert _names(bare) == []
+    done = mine(*argv, "--image-policy", "push")
+    assert done.code == 0, done.err
+    assert done.run.record["sidecar"]["image"] == f"{NAME}:0.1.0"
+    assert "push image" in done.run.record["timings_s"]
+    assert share(done.run.stacks(), "hot_leaf") > 0.5
+    time.sleep(1)  # another run begins in another second
+    again = mine(*argv, "--image-policy", "push")
+    assert again.code == 0, again.err
+    assert "push image" not in again.run.record["timings_s"]
+
+
+def test_where_the_named_image_is_missing_ours_takes_its_place(mine: Tool, bare: LabHost) -> None:
+    inventory = mine.inventory(bare, remote_prof_image="nobody/has:this")
+    argv = ("run", "-i", inventory, "-H", bare.name, "-C", "api", "-d", "1")
+    never = mine(*argv, "--image-policy", "never")
+    assert never.code == 1
+    assert "remote-prof image build" in never.err
+    planned = mine(*argv, "--dry-run")
+    assert planned.code == 0, planned.err
+    assert "is pushed first" in planned.out
+    assert _names(bare) == []
+    assert mine(*argv).code == 0
+    # Now it is there, and who has built none can use it.
+    assert mine(*argv, "--image-policy", "never").code == 0
+
+
+def test_a_cut_link_goes_on_where_it_was(mine: Tool, bare: LabHost, store: Path) -> None:
+    _, record = _record(store)
+    with Proxy((bare.address, bare.port)) as proxy:
+        inventory = mine.through(proxy, bare)
+        proxy.cut_after(SENT, 40 * _MB)
+        running = mine.start("image", "push", "-i", inventory, "-H", bare.name, "--json")
+        running.wait_for("reconnecting")
+        running.wait_for("going on with the image")
+        done = running.end()
+    pushed = _pushed(done)
+    # What was on its way when the link broke is sent again, and no more than that.
+    assert record["archive_bytes"] <= pushed["sent_bytes"] < record["archive_bytes"] + 8 * _MB
+    assert _names(bare) == [f"{NAME}:0.1.0"]
+
+
+def test_another_process_goes_on_after_an_interrupt(mine: Tool, bare: LabHost, store: Path) -> None:
+    _, record = _record(store)
+    with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
+        inventory = mine.through(proxy, bare)
+        running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
+        running.wait_for("38 of")
+        running.process.send_signal(signal.SIGINT)
+        assert running.end().code == 130
+    assert _names(bare) == []
+    listed = mine("image", "list", "-H", bare.name)
+    assert "unfinished push" in listed.out
+    pushed = _pushed(mine("image", "push", "-H", bare.name, "--json"))
+    assert pushed["resumed_bytes"] > 20 * _MB
+    assert pushed["sent_bytes"] == record["archive_bytes"] - pushed["resumed_bytes"]
+
+
+def test_what_an_unfinished_push_left_can_be_removed(mine: Tool, bare: LabHost) -> None:
+    for command in (("image", "remove"), ("clean",)):
+        with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
+            inventory = mine.through(proxy, bare)
+            running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
+            running.wait_for("13 of")
+            running.process.send_signal(signal.SIGTERM)
+            assert running.end().code != 0
+        # The host's end may be a moment from knowing it.
+        deadline = time.monotonic() + 20
+        while (done := mine(*command, "-H", bare.name)).code == 0 and time.monotonic() < deadline:
+            if "unfinished" not in mine("image", "list", "-H", bare.name).out:
+                break
+        assert done.code == 0, done.err
+        assert "unfinished" not in mine("image", "list", "-H", bare.name).out
+
+
+def test_damaged_bytes_are_noticed(mine: Tool, bare: LabHost, store: Path) -> None:
+    data, archive = _copy(store, mine.place)
+    whole = archive.read_bytes()
+    archive.unlink()
+    archive.write_bytes(whole[:-500] + b"x" + whole[-499:])
+    done = mine("image", "push", "-H", bare.name, XDG_DATA_HOME=str(data))
+    assert done.code == 1
+    assert "arrived damaged, twice" in done.err
+    assert _names(bare) == []
+
+
+def test_another_processor_is_refused(mine: Tool, bare: LabHost, store: Path) -> None:
+    data, _ = _copy(store, mine.place, architecture="arm64")
+    done = mine("image", "push", "-H", bare.name, XDG_DATA_HOME=str(data))
+    assert done.code == 1
+    assert "there is no image for its processor" in done.err
+    assert "image build --arch amd64" in done.err
+
+
+def test_too_little_room_is_said_before(mine: Tool, bare: LabHost) -> None:
+    bare.exec(
+        ["sh", "-c", f"mkdir -p {_SMALL} && mount -t tmpfs -o mode=1777,size=50m lab {_SMALL}"]
+    )
+    try:
+        inventory = mine.inventory(bare, remote_prof_tmp=_SMALL)
+        done = mine("image", "push", "-i", inventory, "-H", bare.name)
+    finally:
+        bare.exec(["umount", _SMALL])
+    assert done.code == 1
+    ((what, evidence, _),) = done.parts()
+    assert "there is no room for the image" in what
+    assert f"{_SMALL} has 50 MiB" in evidence
+
+
+@pytest.mark.parametrize("user", ["admin"])
+def test_other_logins(mine: Tool, bare: LabHost, user: str) -> None:
+    inventory = mine.inventory(bare, ansible_user=user, ansible_port=bare.logins[user].port)
+    pushed = _pushed(mine("image", "push", "-i", inventory, "-H", bare.name, "--json"))
+    assert not pushed["present"]
