@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded
+from remote_prof.engines.sidecar import GRACE_S, bounded
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
@@ -22,6 +22,8 @@ from remote_prof.records import Problem, Severity
 from remote_prof.templates import load_text, render
 
 _OPEN_S = 30  # at most, before the sampling: an inspector takes some 0.1 s to open
+# After INT, also a user's: the client may wait 40 s for the profiles, then closes the inspectors.
+_KILL_AFTER_S = 75
 _MOST_SHOWN = 8
 _TOOL = re.compile(rb"# (node [^\n]{1,200})\n")
 
@@ -99,7 +101,7 @@ class Node:
             pids=inside,
             duration_s=f"{request.duration_s:g}",
             frequency_hz=request.frequency_hz,
-            kill_after_s=KILL_AFTER_S,
+            kill_after_s=_KILL_AFTER_S,
             timeout_s=round(request.duration_s) + _OPEN_S + GRACE_S,
         )
         what = "process" if len(inside) == 1 else "processes"

@@ -76,8 +76,13 @@ def _times(document: Mapping[str, Any]) -> list[int]:
         return []
     if len(samples) != len(deltas) or not all(type(each) is int for each in deltas):
         return []
-    # Times that go back are seen where a sample was written late.
-    return [min(max(each, 0), 1 << 53) for each in (*deltas[1:], 0)]
+    # Times that go back are seen where a sample was written late: the next ones make up for it.
+    times, owed = [], 0
+    for each in (*deltas[1:], 0):
+        owed = min(max(owed + each, -1 << 53), 1 << 53)
+        times.append(max(owed, 0))
+        owed = min(owed, 0)
+    return times
 
 
 def _counts(
@@ -156,7 +161,8 @@ class _Tree:
             if at not in self._root or not stack:
                 stack.append(self.frames[at])
             within("frames in one stack", len(stack), LONGEST_STACK, "nodes that are their callers")
-            at = self._parents.get(at)
+            # Nothing calls the root; two that name each other would go on for ever.
+            at = None if at in self._root else self._parents.get(at)
         return tuple(reversed(stack))
 
 

@@ -30,6 +30,7 @@ from remote_prof.profile.model import (
 # Memory: some 20 bytes for each byte at worst. A minute of a busy JVM has 1 to 10 MB.
 MOST_BYTES = 64 << 20
 _MOST_NAMED_BYTES = 128 << 20  # of all names together
+_MOST_TOLD = 3  # kinds of damage
 _HINT = "is the file complete? `jfr summary FILE` of a JDK says what it holds"
 
 # Events by what they measure; of several ways to measure it the first that is there is read.
@@ -111,7 +112,7 @@ class _Reader:
         """Return what the recording holds of an event."""
         read = list(self._chunks(data))
         if not read:
-            why = "; ".join(self._damage) or "it has no chunk"
+            why = "; ".join(islice(self._damage, _MOST_TOLD)) or "it has no chunk"
             raise ParseError("the recording cannot be read", evidence=why, hint=_HINT)
         event = event or next((name for name in _WAYS if _names(name, read)), "cpu")
         names = _names(event, read)
@@ -125,7 +126,10 @@ class _Reader:
             unit=_UNITS[event],
             frequency_hz=self._frequencies.pop() if len(self._frequencies) == 1 else None,
             lost=self._lost,
-            notes=tuple(f"a part of the recording is damaged: {why}" for why in self._damage),
+            notes=tuple(
+                f"a part of the recording is damaged: {why}"
+                for why in islice(self._damage, _MOST_TOLD)
+            ),
         )
 
     def _chunks(self, data: bytes) -> Iterator[Chunk]:
@@ -142,31 +146,43 @@ class _Reader:
         threads: dict[int, int] = {}
         for name in names:
             self._frequencies.update(_frequency(chunk, name))
-            for record in chunk.events(name):
-                weight = _weight(chunk, name, record)
-                if not weight:
-                    continue
-                field = (
-                    "sampledThread" if "sampledThread" in record.layout.places else "eventThread"
-                )
-                thread = chunk.reference(record, field)
-                if thread not in threads:
-                    threads[thread] = self._thread(chunk, chunk.get(record, field))
-                stack = (threads[thread], *stacks[chunk.reference(record, "stackTrace")])
-                self._add(name, thread, stack, weight)
+            # A stack can be long and its samples many: it is put together once.
+            sums: Counter[tuple[int, int]] = Counter()
+            try:
+                self._sum(chunk, name, sums, threads, stacks)
+            finally:  # what stands before the damage counts
+                for (thread, reference), weight in sums.items():
+                    self._folder.add((threads[thread], *stacks[reference]), weight, name)
         if "jdk.CPUTimeSample" in names:
             self._lost += sum(
                 _whole(chunk.get(each, "lostSamples")) for each in chunk.events(_LOST)
             )
 
-    def _add(self, name: str, thread: int, stack: IndexStack, weight: int) -> None:
-        if name == _SINCE_THE_LAST:
-            if thread not in self._seen:
-                self._seen.add(thread)
-                self._first.append((stack, weight))
-                return
-            self._later.append(weight)
-        self._folder.add(stack, weight, name)
+    def _sum(
+        self,
+        chunk: Chunk,
+        name: str,
+        sums: Counter[tuple[int, int]],
+        threads: dict[int, int],
+        stacks: _Stacks,
+    ) -> None:
+        for record in chunk.events(name):
+            weight = _weight(chunk, name, record)
+            if not weight:
+                continue
+            field = "sampledThread" if "sampledThread" in record.layout.places else "eventThread"
+            thread = chunk.reference(record, field)
+            if thread not in threads:
+                threads[thread] = self._thread(chunk, chunk.get(record, field))
+            reference = chunk.reference(record, "stackTrace")
+            stack = stacks[reference]  # read now: damage ends it here
+            if name == _SINCE_THE_LAST:
+                if thread not in self._seen:
+                    self._seen.add(thread)
+                    self._first.append(((threads[thread], *stack), weight))
+                    continue
+                self._later.append(weight)
+            sums[thread, reference] += weight
 
     def _add_first(self) -> None:
         usual = round(statistics.median(self._later)) if self._later else None

@@ -122,12 +122,14 @@ class Chunk:
         self._numbers = {kind.name: number for number, kind in self._types.items()}
         self._layouts: dict[int, Layout] = {}
         self._constants: dict[int, dict[int, int]] = {}
+        self._records: dict[int, Record | None] = {}
+        self._texts: dict[int, str] = {}
         self._count = 0
         for place in self._places.get(_CHECKPOINT, ()):
             self._checkpoint(place)
 
     def _events(self, place: int) -> dict[int, array[int]]:
-        """Return the places of events by type, behind their sizes and types."""
+        """Return the places of events by type."""
         places: dict[int, array[int]] = {}
         data = self._data
         while place < self._end:
@@ -142,8 +144,7 @@ class Chunk:
             if number not in places:
                 within("types of events", len(places), _MOST_TYPES, "a chunk")
                 places[number] = array("Q")
-            # Where it ends is needed for checkpoints alone.
-            places[number].append(after if number > _CHECKPOINT else place)
+            places[number].append(place)
             place += size
         return places
 
@@ -159,7 +160,10 @@ class Chunk:
         """Give the events of a type, in the order of the file."""
         number = self._numbers.get(name, -1)
         for place in self._places.get(number, ()):
-            yield self._read(self._layout(number), place, self._end)[0]
+            size, after = read_number(self._data, place)
+            _, after = read_number(self._data, after)
+            # An event ends where it says: else each could be read as far as the last one.
+            yield self._read(self._layout(number), after, place + size)[0]
 
     def get(self, record: Record, name: str) -> Value | Record:
         """Return a field of a record, what it refers to where it refers to a constant."""
@@ -181,7 +185,11 @@ class Chunk:
         place = self._constants.get(number, {}).get(reference)
         if place is None:
             return None
-        record, _ = self._read(self._layout(number), place, self._end)
+        record = self._records.get(place)
+        if record is None:
+            record, _ = self._read(self._layout(number), place, self._end)
+            # Many may refer to one that is long: what is wanted again is kept.
+            self._records[place] = record if place in self._records else None
         kind = self._types.get(number)
         return record.values[0] if kind and kind.name == _STRING else record
 
@@ -264,6 +272,8 @@ class Chunk:
             else:
                 values.append(data[place])
                 place += _WIDTHS[op.kind]
+            if place > end:
+                raise DamagedError("a value is longer than what it is in")
         return Record(layout, values), place
 
     def _array(self, op: Op, place: int, end: int) -> tuple[int, int]:
@@ -300,7 +310,11 @@ class Chunk:
     def _constant_text(self, reference: int) -> str:
         place = self._constants.get(self._numbers.get(_STRING, -1), {}).get(reference)
         # One that refers to another one could go on for ever.
-        return "" if place is None else self._text(place, self._end, constant=False)[0]
+        if place is None:
+            return ""
+        if place not in self._texts:
+            self._texts[place] = self._text(place, self._end, constant=False)[0]
+        return self._texts[place]
 
     def _layout(self, number: int, depth: int = 0) -> Layout:
         known = self._layouts.get(number)

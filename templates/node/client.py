@@ -27,7 +27,8 @@ import time
 DEFAULT_PORT = 9229
 CALL_S = 10.0  # for one answer
 OPEN_S = 5.0  # from the signal to the open port
-STOP_S = 40.0  # for the profile, after its end: the sidecar's own limit comes later
+STOP_S = 40.0  # for all profiles, after their end: the sidecar's own limit comes later
+LATE_S = 15.0  # at the end, for an inspector that did not open in time
 FUSE_S = 120  # after the planned end an inspector that we opened closes by itself
 MOST_BYTES = 64 << 20  # of one message
 MOST_HEAD_BYTES = 16 << 10
@@ -36,12 +37,26 @@ _PORT = re.compile(
     rb"--(?:inspect|debug)(?:-brk|-port|-wait)?=(?:[^\s=]*:)?([0-9]{1,5})(?=[\s\0]|$)"
 )
 _PATH = re.compile(rb'"webSocketDebuggerUrl": ?"ws://[^/"]{1,100}(/[0-9a-f-]{10,60})"')
+_NODE = re.compile(r"node(?:js)?(?:-?[0-9][0-9.]*)?(?: \(deleted\))?")
 _REPLY = re.compile(rb'\{"id":([0-9]{1,9}),"(result|error)":')
-_VALUE = re.compile(rb'\{"result":\{"type":"string","value":"([^"\\]{0,200})"\}\}\Z')
+_VALUE = re.compile(rb'\{"result":\{"type":"string","value":"([^"\\\x00-\x1f\x7f]{0,200})"\}\}\Z')
+# Containers that share a network have the same pids: the name of the namespace tells them apart.
+_WHO = (
+    "[process.pid,process.debugPort,process.version,process.versions.v8,"
+    '(()=>{try{return require("fs").readlinkSync("/proc/self/ns/pid")}catch{return""}})()].join()'
+)
 
 
 class Failed(Exception):  # noqa: N818  a sentence for whoever runs it
     """What went wrong, in words."""
+
+
+class Late(Failed):
+    """A process was signalled, and its inspector may open yet: what listened before the signal."""
+
+    def __init__(self, before: set[tuple[str, int, int]]) -> None:
+        super().__init__(f"its inspector does not open within {OPEN_S:g} s of SIGUSR1")
+        self.before = before
 
 
 class Wire:
@@ -157,14 +172,16 @@ class Inspector:
         self._id = 0
         self.ours = False
         try:
-            told = self.evaluate(
-                "[process.pid,process.debugPort,process.version,process.versions.v8].join()"
-            ).split(",")
-            self.pid, self.port = int(told[0]), int(told[1])
-            self.version, self.v8 = told[2], told[3]
+            self.pid, self.port, self.version, self.v8 = self._who()
         except BaseException:
             self.wire.close()
             raise
+
+    def _who(self) -> tuple[int, int, str, str]:
+        pid, port, version, v8, namespace = self.evaluate(_WHO).split(",")
+        if namespace not in ("", os.readlink("/proc/self/ns/pid")):
+            raise Failed("it is the inspector of another container")
+        return int(pid), int(port), version, v8
 
     def ask(self, method: str, params: str = "{}") -> int:
         """Send a request; return its number."""
@@ -214,7 +231,8 @@ class Inspector:
 
 def _expression(text: str) -> str:
     escaped = text.replace('"', '\\"')
-    return f'{{"expression":"{escaped}","returnByValue":true}}'
+    # With the API of a console there is "require".
+    return f'{{"expression":"{escaped}","includeCommandLineAPI":true,"returnByValue":true}}'
 
 
 def _session(address: tuple[str, int]) -> Wire:
@@ -280,7 +298,7 @@ def check(pid: int) -> None:
         program = _read(f"/proc/{pid}/cmdline").split(b"\0")[0].decode("utf-8", "replace")
         node = re.search(r"(?m)^Name:\s*node(?:js)?$", status) is not None
     name = program.rpartition("/")[2]
-    if not node and not re.match(r"node(?:js)?(?:[-0-9. ]|$)", name):
+    if not node and not _NODE.fullmatch(name):
         raise Failed(f"it runs {name[:60]!r}, which is not Node.js, and gets no signal")
     if not int(caught[1], 16) >> (signal.SIGUSR1 - 1) & 1:
         raise Failed("it does not catch SIGUSR1 (--disable-sigusr1?): its inspector stays closed")
@@ -311,11 +329,18 @@ def already_on(pids: list[int]) -> dict[int, Inspector]:
 
 
 def open_inspector(pid: int) -> Inspector:
-    """Have the process open its inspector, and connect. Raises Failed."""
+    """Have the process open its inspector, and connect. Raises Failed; Late after the signal."""
     check(pid)
     before = listening()
     os.kill(pid, signal.SIGUSR1)
-    until = time.monotonic() + OPEN_S
+    inspector = newly_open(pid, before, time.monotonic() + OPEN_S)
+    if not inspector:
+        raise Late(before)
+    return inspector
+
+
+def newly_open(pid: int, before: set[tuple[str, int, int]], until: float) -> Inspector | None:
+    """Return a session with the inspector that a signal opens, None where it does not in time."""
     while time.monotonic() < until:
         for address, port, _ in listening() - before:
             try:
@@ -327,7 +352,7 @@ def open_inspector(pid: int) -> Inspector:
                 return inspector
             inspector.wire.close()
         time.sleep(0.02)
-    raise Failed(f"its inspector does not open within {OPEN_S:g} s of SIGUSR1")
+    return None
 
 
 def free_port() -> int:
@@ -344,6 +369,7 @@ class Run:
         self._seconds, self._hertz, self._pids = seconds, hertz, pids
         self._open: dict[int, Inspector] = {}
         self._ports: dict[int, int] = {}
+        self._late: dict[int, set[tuple[str, int, int]]] = {}
         self._names = {pid: name_of(pid) for pid in pids}
         self.failed = False
         self.stopped = False
@@ -366,6 +392,8 @@ class Run:
                 self._connect(pid, last=pid == left[-1])
             except (Failed, OSError, ValueError, IndexError) as error:
                 self.tell(pid, error)
+                if isinstance(error, Late):
+                    self._late[pid] = error.before
 
     def _connect(self, pid: int, *, last: bool) -> None:
         taken = any(port == DEFAULT_PORT for _, port, _ in listening())
@@ -422,9 +450,10 @@ class Run:
                 asked.append((pid, inspector.ask("Profiler.stop")))
             except OSError as error:
                 self.tell(pid, error)
+        until = time.monotonic() + STOP_S
         for pid, number in asked:
             try:
-                body = self._open[pid].answer(number, STOP_S)
+                body = self._open[pid].answer(number, until - time.monotonic())
                 found.append((pid, body[len(b'{"profile":') : -1]))
             except (Failed, OSError) as error:
                 self.tell(pid, error)
@@ -441,6 +470,17 @@ class Run:
     def close_all(self) -> None:
         for pid in list(self._open):
             self.close(pid)
+        # Whoever was busy when it was signalled opens it now, and nobody else would close it.
+        until = time.monotonic() + LATE_S
+        for pid, before in self._late.items():
+            inspector = newly_open(pid, before, until)
+            if inspector:
+                inspector.end(self._ports.get(pid, inspector.port))
+            elif _read(f"/proc/{pid}/status"):
+                sys.stderr.write(
+                    f"process {pid}: it is still busy; its inspector opens when it is not, and "
+                    "stays open: end it with process._debugEnd(), or restart the process\n"
+                )
 
     def named(self, pid: int) -> str:
         return self._names[pid]
@@ -453,7 +493,9 @@ class Run:
 def name_of(pid: int) -> str:
     """Return the command line of a process, as far as it is text of one line."""
     line = _read(f"/proc/{pid}/cmdline").decode("utf-8", "replace").replace("\0", " ")
-    return "".join(c if c.isprintable() else " " for c in line).strip()[:150] or f"node {pid}"
+    line = "".join(c if c.isprintable() else " " for c in line).strip()[:150]
+    # Whoever reads it takes 200 bytes, which are fewer letters in some scripts.
+    return line.encode()[:200].decode("utf-8", "ignore") or f"node {pid}"
 
 
 def put(text: str) -> None:

@@ -126,7 +126,7 @@ def test_a_run_has_it_pushed(mine: Tool, bare: LabHost) -> None:
     assert _names(bare) == []
     done = mine(*argv, "--image-policy", "push")
     assert done.code == 0, done.err
-    assert done.run.record["sidecar"]["image"] == f"{NAME}:0.1.0"
+    assert done.run.record["sidecars"][0]["image"] == f"{NAME}:0.1.0"
     assert "push image" in done.run.record["timings_s"]
     assert share(done.run.stacks(), "hot_leaf") > 0.5
     time.sleep(1)  # another run begins in another second

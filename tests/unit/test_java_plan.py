@@ -116,12 +116,14 @@ echo "$pid $*" >> ASKED
 case "$pid $*" in
   "8 "*) echo "Could not start attach mechanism: No such file or directory"; exit 1 ;;
   "6 JFR.check"*) echo "Recording 1: name=theirs (running)" ;;
+  *JFR.check*) cat "STATE-$pid" 2>/dev/null || echo "No available recordings." ;;
   "5 JFR.start"*) echo "Unknown diagnostic command" ;;
   *VM.version*) echo "OpenJDK 64-Bit Server VM"; echo "JDK 21.0.9" ;;
   *JFR.start*)
+    name=${1#*name=}; echo "Recording 1: name=${name%% *} (running)" > "STATE-$pid"
     file=${1#*settings=}; cat "PROC/$pid/root${file%% *}" > "SETTINGS"
     echo "Started recording 1. The result will be written to:" ;;
-  *JFR.stop*) file=${1##*filename=}; cp RECORDING "PROC/$pid/root$file"; echo "Stopped" ;;
+  *JFR.stop*filename=*) file=${1##*filename=}; cp RECORDING "PROC/$pid/root$file"; echo "Stopped" ;;
 esac
 """
 
@@ -136,7 +138,13 @@ def start_sidecar(place: Path, found: Target, **asked: object) -> subprocess.Pop
         # Of pid 3 that is no JVM, whatever it is called: what it catches tells.
         caught = "0000000000000000" if each.container_pid == 3 else "2000000181005ccf"
         (place / f"proc/{each.container_pid}/status").write_text(f"SigCgt:\t{caught}\n")
+        maps = "7f00-7f01 r-xp 0 08:01 1 /opt/java/lib/server/libjvm.so\n"
+        # One that catches it and has no VM, as nginx and what is written in Go, would end, too.
+        (place / f"proc/{each.container_pid}/maps").write_text(
+            maps if each.container_pid != 2 else ""
+        )
     fake = FAKE.replace("PROC", f"{place}/proc").replace("ASKED", f"{place}/asked")
+    fake = fake.replace("STATE", f"{place}/state")
     fake = fake.replace("RECORDING", f"{place}/recording").replace("SETTINGS", f"{place}/settings")
     (place / "jattach").write_text(fake)
     (place / "jattach").chmod(0o755)
@@ -189,7 +197,8 @@ def _asked(place: Path) -> list[str]:
     [
         (8, b"pid 8: Could not start attach mechanism"),
         (6, b"pid 6: it records already (Recording 1: name=theirs (running))"),
-        (3, b"pid 3: this is no JVM, or one that was started with -Xrs"),
+        (3, b"pid 3: this is no JVM, or it does not catch SIGQUIT"),
+        (2, b"pid 2: this is no JVM, or it does not catch SIGQUIT"),
         (5, b"pid 5: JFR does not start: Unknown diagnostic command"),
     ],
 )

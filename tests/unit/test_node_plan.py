@@ -32,7 +32,7 @@ def test_it_needs_no_right_but_to_be_the_target_s_user() -> None:
     container = f"container:{found.container.container_id}"
     assert (sidecar.capabilities, sidecar.user) == ((), "1000:1000")
     assert (sidecar.pid_namespace, sidecar.network) == (container, container)
-    assert "timeout -s INT -k 20 100 python3 -I - 10 100 1 7 <<" in sidecar.script
+    assert "timeout -s INT -k 75 100 python3 -I - 10 100 1 7 <<" in sidecar.script
     assert len(sidecar.script) < 64 << 10
     assert Node().problems(REQUEST, STATE.facts, found) == []
 
