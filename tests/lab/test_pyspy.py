@@ -91,7 +91,9 @@ def test_waiting_threads_count_when_that_is_asked_for(
 def test_native_frames_are_shown_on_request(debian13: LabHost, tool: Tool, stock: Stock) -> None:
     done = profiled(tool, stock, debian13, "--native")
     stacks = done.run.stacks()
-    assert any("hot_leaf" in stack and stack[-1] == "[unknown]" for stack in stacks)
+    # Those of a library without symbols are called by its name, or not at all.
+    nameless = {"[unknown]", "[libc.so.6]"}
+    assert any("serve" in stack and stack[-1] in nameless for stack in stacks)
     assert done.run.manifest["request"]["native"] is True
 
 
