@@ -46,7 +46,6 @@ class EngineFacts:
     memory_limit: bool = False
     cpu_limit: bool = False
     pids_limit: bool = False
-    kind: str = "docker"
 
     @property
     def answers(self) -> bool:
@@ -58,11 +57,6 @@ class EngineFacts:
         """What stands between the login and the engine: (sudo, password), (sudo, terminal)."""
         way, _, missing = self.access.partition("-")
         return way, missing
-
-    @property
-    def is_podman(self) -> bool:
-        """Whether it is podman, perhaps by another name."""
-        return self.kind == "podman"
 
     @property
     def version_tuple(self) -> tuple[int, ...]:
@@ -275,7 +269,6 @@ def _podman(name: str, path: str, access: str, info: Mapping[str, Any]) -> Engin
         memory_limit="memory" in controllers,
         cpu_limit="cpu" in controllers,
         pids_limit="pids" in controllers,
-        kind="podman",
     )
 
 

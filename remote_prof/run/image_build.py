@@ -92,18 +92,8 @@ def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Wat
         (place / name).mkdir(parents=True)
     for name, text in _files(place, architecture, mirror, keyring).items():
         (place / name).write_text(text)
-    machine = recipe.ARCHITECTURES[architecture]
-    script = render(
-        "image/fetch.sh.j2",
-        directory=str(place),
-        keyring=keyring,
-        packages=recipe.PACKAGES,
-        pythons=(sys.executable, "python3"),
-        platforms=[f"{name}_{machine}" for name in _MANYLINUX]
-        + [f"manylinux_{version}_{machine}" for version in _GLIBC],
-    )
     here = Host("localhost", "localhost", connection="local")
-    channel = connect(here, SshOptions()).stream(Command("fetch packages", script))
+    channel = connect(here, SshOptions()).stream(fetch_command(place, architecture, keyring))
     try:
         while (line := channel.read_line(_FETCH_S)) is not None:
             mark, _, rest = line.decode("utf-8", "replace").partition(" ")
@@ -120,6 +110,21 @@ def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Wat
         raise HostError("fetching the packages ended before its time") from None
     finally:
         channel.close()
+
+
+def fetch_command(place: Path, architecture: str, keyring: str) -> Command:
+    """Return the script that fetches into a directory, run here."""
+    machine = recipe.ARCHITECTURES[architecture]
+    script = render(
+        "image/fetch.sh.j2",
+        directory=str(place),
+        keyring=keyring,
+        packages=recipe.PACKAGES,
+        pythons=(sys.executable, "python3"),
+        platforms=[f"{name}_{machine}" for name in _MANYLINUX]
+        + [f"manylinux_{version}_{machine}" for version in _GLIBC],
+    )
+    return Command("fetch packages", script)
 
 
 def _files(place: Path, architecture: str, mirror: str, keyring: str) -> dict[str, str]:

@@ -73,6 +73,23 @@ def look_for_images(
     parts: Sequence[str] = (),
 ) -> HostImages:
     """Return what is on a host, after the removal of some. Raises HostError, LinkLostError."""
+    command = images_command(state, work_parent, removing=removing, parts=parts)
+    result = connection.run(command, _TIMEOUT_S)
+    lines = result.stdout.decode("utf-8", "replace").splitlines()
+    if "@@end" not in lines or "@@failed" in lines:
+        said = result.stderr.decode("utf-8", "replace").strip()
+        raise HostError(
+            f"{connection.host.name}: it cannot be told which images are there",
+            evidence=said[-300:] or f"exit code {result.exit_code}",
+            hint="remote-prof doctor looks for causes",
+        )
+    return parse_images(lines)
+
+
+def images_command(
+    state: HostState, work_parent: str | None, *, removing: Sequence[str], parts: Sequence[str]
+) -> Command:
+    """Return the script that looks for images, after the removal of some."""
     engine = state.facts.engine
     assert engine is not None
     script = render(
@@ -85,16 +102,7 @@ def look_for_images(
         parents=(work_parent,) if work_parent else PARENTS,
         call_timeout_s=CALL_TIMEOUT_S,
     )
-    result = connection.run(Command("images", script, become=state.become), _TIMEOUT_S)
-    lines = result.stdout.decode("utf-8", "replace").splitlines()
-    if "@@end" not in lines or "@@failed" in lines:
-        said = result.stderr.decode("utf-8", "replace").strip()
-        raise HostError(
-            f"{connection.host.name}: it cannot be told which images are there",
-            evidence=said[-300:] or f"exit code {result.exit_code}",
-            hint="remote-prof doctor looks for causes",
-        )
-    return parse_images(lines)
+    return Command("images", script, become=state.become)
 
 
 def parse_images(lines: Sequence[str]) -> HostImages:

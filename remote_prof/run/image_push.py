@@ -22,8 +22,8 @@ from remote_prof.transport import Channel, Command
 PARENTS = ("/var/tmp", "/tmp")  # noqa: S108  a private directory is made there
 NAME_FORMAT = "remote-prof-image-{}"
 _PRESENT = "{{.Id}}={{range .RootFS.Layers}}{{.}}{{end}}"
-_STORE = "{{if .DockerRootDir}}{{.DockerRootDir}}{{end}}"
-_PODMAN_STORE = "{{.Store.GraphRoot}}"
+# Where an engine keeps images, as docker and as podman tell it; the other refuses each.
+_STORES = ("{{.DockerRootDir}}", "{{.Store.GraphRoot}}")
 _BLOCK_BYTES = 1 << 18
 _WORD_S = 60.0
 # An engine on a slow disk unpacks 400 MB; a word comes when it has.
@@ -65,7 +65,7 @@ def push_command(image: LocalImage, state: HostState, work_parent: str | None) -
         parents=(work_parent,) if work_parent else PARENTS,
         home=not work_parent,
         format=_PRESENT,
-        store_format=_PODMAN_STORE if engine.is_podman else _STORE,
+        store_formats=_STORES,
         call_timeout_s=CALL_TIMEOUT_S,
     )
     return Command("push image", script, become=state.become)

@@ -25,6 +25,9 @@ from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.records import Become
 from remote_prof.run.clean import clean_command
+from remote_prof.run.image_build import fetch_command, render_dockerfile
+from remote_prof.run.image_hosts import images_command
+from remote_prof.run.image_push import push_command
 from remote_prof.run.plan import Service, make_plan
 from remote_prof.run.receive import Part
 from remote_prof.templates import (
@@ -37,6 +40,7 @@ from remote_prof.templates import (
     render,
 )
 from remote_prof.transport import Command
+from tests.unit.test_image import image
 
 FACTS = Path(__file__).parent / "data" / "facts" / "docker-26-hybrid.txt"
 # A shell's words hold no NUL, and its arguments are bytes: surrogates have none.
@@ -209,7 +213,14 @@ def scripts() -> dict[str, str]:
     for remove in (False, True):
         command = clean_command("/a b/docker", "/a b", run_id=None, remove=remove, become=False)
         found[f"clean {remove}"] = command.script
-    query = FactsQuery("it's", cpu_window_s=0.5, work_parent="/a b")
+    local = replace(image(Path("nowhere")), tag="it's/$x:1")
+    for parent in ("/a b", None):
+        found[f"push {parent}"] = push_command(local, host, parent).script
+        found[f"images {parent}"] = images_command(
+            host, parent, removing=["it's:1"] if parent else [], parts=["/a b/it's"]
+        ).script
+    found["fetch"] = fetch_command(Path("/a b"), "arm64", "/it's").script
+    query = FactsQuery("it's", cpu_window_s=0.5, work_parent="/a b", sidecar="it's")
     found["facts"] = facts_command(query, None, by_become=False).script
     for method, password in itertools.product(("sudo", "su", "doas"), (None, "it's")):
         become = Become(method=method, user="o'p", password=password)
@@ -242,6 +253,7 @@ def test_every_template_is_rendered_here() -> None:
         patch.setattr(jinja2.FileSystemLoader, "get_source", get_source)
         _environment.cache_clear()
         scripts()
+        render_dockerfile()
     root = data_path("templates")
     assert sorted(set(loaded)) == sorted(
         path.relative_to(root).as_posix() for path in root.rglob("*.j2")
