@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, bounded
+from remote_prof.engines.sidecar import GRACE_S, bounded, none_runs, running
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
@@ -28,7 +28,6 @@ _ANSWER_S = 30  # the first command loads the recorder: 1 to 5 s on a busy host
 _ALLOCATIONS = 300  # samples a second, as in the JDK's own "profile"
 _THRESHOLD_US = 100
 _MOST_MIB = 40  # of a recording, which is what the reader takes
-_MOST_SHOWN = 8
 
 
 class Java:
@@ -67,15 +66,12 @@ class Java:
         del facts, request
         if target is None:
             return []
-        found = _machines(target)
+        found = running(target, self.language)
         if not found:
-            names = sorted({process.name for process in target.processes})
-            shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
             return [
-                Problem(
-                    Severity.ERROR,
-                    f"no JVM runs in {target.name}",
-                    f"its processes: {shown}",
+                none_runs(
+                    target,
+                    "JVM",
                     "profile it with --engine bpftrace, as programs of GraalVM's native-image are",
                 )
             ]
@@ -98,7 +94,7 @@ class Java:
 
         Root has fewer rights in the sidecar than in the target, and so may not look at it.
         """
-        found = _machines(target)
+        found = running(target, self.language)
         inside = [process.container_pid for process in found]
         duration_s = _seconds(request)
         script = render(
@@ -149,13 +145,6 @@ class Java:
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
             notes=(*cut, *profile.notes),
         )
-
-
-def _machines(target: Target) -> list[Process]:
-    """Return the JVMs; who names a process knows better than what is seen of it."""
-    if target.scope != "container":
-        return list(target.processes)
-    return [process for process in target.processes if process.language == "Java"]
 
 
 def _user(process: Process) -> str:

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, bounded
+from remote_prof.engines.sidecar import GRACE_S, MOST_SHOWN, bounded, none_runs, running
 from remote_prof.host.facts import HostFacts
-from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
 from remote_prof.parse.cpuprofile import parse_cpuprofile
 from remote_prof.parse.enclosed import parse_enclosed
@@ -24,7 +23,6 @@ from remote_prof.templates import load_text, render
 _OPEN_S = 30  # at most, before the sampling: an inspector takes some 0.1 s to open
 # After INT, also a user's: the client may wait 40 s for the profiles, then closes the inspectors.
 _KILL_AFTER_S = 75
-_MOST_SHOWN = 8
 _TOOL = re.compile(rb"# (node [^\n]{1,200})\n")
 
 
@@ -56,15 +54,12 @@ class Node:
         del request, facts
         if target is None:
             return []
-        chosen = _chosen(target)
+        chosen = running(target, self.language)
         if not chosen:
-            names = sorted({process.name for process in target.processes})
-            shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
             return [
-                Problem(
-                    Severity.ERROR,
-                    f"no Node.js runs in {target.name}",
-                    f"its processes: {shown}",
+                none_runs(
+                    target,
+                    "Node.js",
                     "profile it with --engine bpftrace; or name the process: --process, --pid",
                 )
             ]
@@ -83,7 +78,7 @@ class Node:
                 Problem(
                     Severity.ERROR,
                     "the Node.js processes run as different users, and a sidecar is one of them",
-                    "their users and groups: " + ", ".join(sorted(users)[:_MOST_SHOWN]),
+                    "their users and groups: " + ", ".join(sorted(users)[:MOST_SHOWN]),
                     "name one process: --process, --pid",
                 )
             ]
@@ -93,7 +88,7 @@ class Node:
         self, request: ProfileRequest, facts: HostFacts, target: Target
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs no capability, and none would help."""
-        chosen = _chosen(target)
+        chosen = running(target, self.language)
         inside = [process.container_pid for process in chosen]
         script = render(
             "node/sidecar.sh.j2",
@@ -143,10 +138,3 @@ class Node:
             frequency_hz=request.frequency_hz,
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
         )
-
-
-def _chosen(target: Target) -> list[Process]:
-    """Return the Node processes; who names a process knows better than its name does."""
-    if target.scope != "container":
-        return list(target.processes)
-    return [process for process in target.processes if process.language == "Node.js"]

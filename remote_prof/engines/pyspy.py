@@ -12,19 +12,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded
+from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, none_runs
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
 from remote_prof.parse.pyspy import parse_pyspy
 from remote_prof.profile.model import Profile
-from remote_prof.records import Problem, Severity
+from remote_prof.records import Problem
 from remote_prof.templates import render
 
 _RIGHTS = ("SYS_PTRACE",)
 _DENIED = re.compile(r"Permission [Dd]enied|not permitted")
 _OPTIONS = {"cpu": (), "wall": ("--idle",), "gil": ("--gil",)}
-_MOST_SHOWN = 8
 _MOST_PIDS = 4096
 
 
@@ -60,13 +59,10 @@ class PySpy:
         del facts, request
         if target is None or _roots(target):
             return []
-        names = sorted({process.name for process in target.processes})
-        shown = ", ".join(names[:_MOST_SHOWN]) + ("..." if len(names) > _MOST_SHOWN else "")
         return [
-            Problem(
-                Severity.ERROR,
-                f"no Python runs in {target.name}",
-                f"its processes: {shown}",
+            none_runs(
+                target,
+                "Python",
                 "profile it with --engine bpftrace; or name the interpreter: --process, --pid",
             )
         ]

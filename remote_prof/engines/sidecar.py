@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.host.facts import HostFacts
+from remote_prof.host.processes import Process
+from remote_prof.host.target import Target
+from remote_prof.records import Problem, Severity
 
 # bpftrace itself needs 100 MB; 65536 stacks of 127 frames in the kernel's map come on top.
 _MEMORY_LIMIT_BYTES = 1 << 30
@@ -11,6 +14,7 @@ _CPU_LIMIT = 1.0
 _PIDS_LIMIT = 64
 # From the end of the sampling on, inside: old versions look names up slowly (13 ms a stack).
 GRACE_S = 60
+MOST_SHOWN = 8
 KILL_AFTER_S = 20
 
 
@@ -32,4 +36,20 @@ def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_te
         memory_limit_bytes=_MEMORY_LIMIT_BYTES if engine.memory_limit else None,
         cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
         pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
+    )
+
+
+def running(target: Target, language: str) -> list[Process]:
+    """Return the processes of a language; who names a process knows better than its name does."""
+    if target.scope != "container":
+        return list(target.processes)
+    return [process for process in target.processes if process.language == language]
+
+
+def none_runs(target: Target, what: str, fix: str) -> Problem:
+    """Return what is said where a target has none of the processes that an engine is for."""
+    names = sorted({process.name for process in target.processes})
+    shown = ", ".join(names[:MOST_SHOWN]) + ("..." if len(names) > MOST_SHOWN else "")
+    return Problem(
+        Severity.ERROR, f"no {what} runs in {target.name}", f"its processes: {shown}", fix
     )
