@@ -217,13 +217,13 @@ def test_where_none_can_be_recorded_nothing_has_begun(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_it_early_with_what_there_is(tmp_path: Path) -> None:
     begun = time.monotonic()
-    running = start_sidecar(tmp_path, target(process(9)), event="lock", duration_s=50.0)
-    assert running.stdout is not None
-    head = [running.stdout.readline() for _ in range(2)]
-    assert head[1] == b"@@ sampling\n"
-    # It heeds INT as well; but that is ignored by what a shell has started in the background.
-    os.kill(running.pid, signal.SIGTERM)
-    out, _ = running.communicate(timeout=40)
+    with start_sidecar(tmp_path, target(process(9)), event="lock", duration_s=50.0) as running:
+        assert running.stdout is not None
+        head = [running.stdout.readline() for _ in range(2)]
+        assert head[1] == b"@@ sampling\n"
+        # It heeds INT as well; but that is ignored by what a shell has started in the background.
+        os.kill(running.pid, signal.SIGTERM)
+        out, _ = running.communicate(timeout=40)
     assert running.returncode == 0
     assert time.monotonic() - begun < 40
     assert Java().parse(b"".join(head) + out, replace(REQUEST, event="lock")).total > 0
