@@ -190,6 +190,7 @@ def make_jobs(
             frequency_hz=values.frequency_hz,
             event=find_event(values.engine, values.event).name,
             native=values.native,
+            call_graph=values.call_graph,
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,

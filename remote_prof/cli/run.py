@@ -91,6 +91,15 @@ def run(
             "--native", help="Native code between Python's functions, too.", rich_help_panel=_WHAT
         ),
     ] = False,
+    call_graph: Annotated[
+        str | None,
+        typer.Option(
+            "--call-graph",
+            metavar="HOW",
+            help="How perf unwinds stacks: fp, dwarf or lbr (default: fp).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     duration: Annotated[
         str | None,
         typer.Option(
@@ -184,6 +193,7 @@ def run(
             "engine": engine,
             "event": event,
             "native": native or None,
+            "call_graph": call_graph,
             "stacks": stacks,
             "scope": scope,
             "runner": runner,
@@ -195,7 +205,7 @@ def run(
     )
     if resume is not None:
         target = (host, container, label, pid, container_pid, process)
-        asked = (*target, engine, event, duration, frequency, stacks, native or None)
+        asked = (*target, engine, event, duration, frequency, stacks, native or None, call_graph)
         return _resume(
             resume,
             settings,
@@ -206,7 +216,13 @@ def run(
             open_graph=open_graph,
             verbose=verbose,
         )
-    _check(settings.values, frequency=frequency, stacks=stacks, native=native or None)
+    _check(
+        settings.values,
+        frequency=frequency,
+        stacks=stacks,
+        native=native or None,
+        call_graph=call_graph,
+    )
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
     spec = target_spec(
@@ -244,9 +260,8 @@ def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
         )
     for option in asked.keys() - KNOWN.options(values.engine, event.name):
         if asked[option] is not None:
-            raise UsageError(
-                f"--engine {values.engine} has no --{option}", hint=f"leave --{option} away"
-            )
+            flag = f"--{option.replace('_', '-')}"
+            raise UsageError(f"--engine {values.engine} has no {flag}", hint=f"leave {flag} away")
 
 
 def _run(

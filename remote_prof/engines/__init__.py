@@ -5,6 +5,7 @@ from remote_prof.engines.base import HOST_NAMESPACE, Engine, Event, ProfileReque
 from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
+from remote_prof.engines.perf import Perf
 from remote_prof.engines.pyspy import PySpy
 
 __all__ = [
@@ -19,5 +20,5 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy(), Node(), Java())
+ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Node(), Java())
 KNOWN = Engines(ENGINES)

@@ -48,7 +48,6 @@ class Engines:
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self._engines = engines
-        self._any = next(engine for engine in engines if not engine.language)
 
     def named(self, name: str) -> tuple[Engine, ...]:
         """Return the engines that a name stands for. Raises UsageError."""
@@ -76,14 +75,17 @@ class Engines:
     ) -> Choice:
         """Choose for a target; all that speaks against it is said.
 
-        ``auto``: CPU time is sampled by bpftrace, and what runs in an interpreter or a VM by that
+        ``auto``: CPU time is sampled by bpftrace (by perf, where stacks are to be unwound as that
+        alone can), and what runs in an interpreter or a VM by that
         language's profiler, too. What else is measured has one engine: the first that can. Without
         a target it is what can be said of the host.
         """
         engines = self.named(name)
         able = [engine for engine in engines if request.event in engine.events]
+        if name == AUTO and request.call_graph != "fp":
+            able = [e for e in able if e.language or "call_graph" in e.options] or able
         first = able[0]
-        if name != AUTO or target is None or first is not self._any or request.event != "cpu":
+        if name != AUTO or target is None or first.language or request.event != "cpu":
             against = first.problems(request, facts, target)
             return Choice(((first, target),) if target else (), tuple(against))
         against_first = first.problems(request, facts, target)

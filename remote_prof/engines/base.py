@@ -35,7 +35,8 @@ class Event:
 class ProfileRequest:
     """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's.
 
-    ``native``: frames of native code between those of an interpreter.
+    ``native``: frames of native code between those of an interpreter. ``call_graph`` is how stacks
+    are unwound: fp, dwarf or lbr.
     """
 
     duration_s: float
@@ -45,6 +46,7 @@ class ProfileRequest:
     privileged: bool = False
     event: str = "cpu"
     native: bool = False
+    call_graph: str = "fp"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded
+from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, locked_down
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.bpftrace import parse_bpftrace
@@ -91,16 +91,7 @@ class Bpftrace:
         self, request: ProfileRequest, facts: HostFacts, target: Target | None
     ) -> list[Problem]:
         """Return what speaks against bpftrace there."""
-        found = []
-        if facts.lockdown == "confidentiality" and not request.privileged:
-            found.append(
-                Problem(
-                    Severity.ERROR,
-                    "the kernel is locked down: it lets nobody read its memory by BPF",
-                    "/sys/kernel/security/lockdown says [confidentiality]",
-                    "use a language's own profiler; the lockdown ends only with a reboot",
-                )
-            )
+        found = locked_down(facts, "BPF") if not request.privileged else []
         if request.event in _TRACEPOINTS and not facts.tracefs:
             found.append(
                 Problem(

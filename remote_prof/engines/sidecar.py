@@ -46,6 +46,20 @@ def running(target: Target, language: str) -> list[Process]:
     return [process for process in target.processes if process.language == language]
 
 
+def locked_down(facts: HostFacts, tool: str) -> list[Problem]:
+    """Return that the kernel lets nobody sample it, where that is so."""
+    if facts.lockdown != "confidentiality":
+        return []
+    return [
+        Problem(
+            Severity.ERROR,
+            f"the kernel is locked down: it lets nobody read its memory by {tool}",
+            "/sys/kernel/security/lockdown says [confidentiality]",
+            "use a language's own profiler; the lockdown ends only with a reboot",
+        )
+    ]
+
+
 def none_runs(target: Target, what: str, fix: str) -> Problem:
     """Return what is said where a target has none of the processes that an engine is for."""
     names = sorted({process.name for process in target.processes})

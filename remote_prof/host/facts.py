@@ -13,6 +13,8 @@ from remote_prof.host.processes import Process, parse_processes
 WORK_NEEDED_BYTES = 32 << 20
 """Room for a profile, its compressed copy and the logs."""
 
+# Of x86, of hybrid x86, and of ARM.
+_COUNTERS = re.compile(r".*/(cpu|cpu_core|armv[^/]*)")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SIGNED = re.compile(r"-?[0-9]{1,18}")
 
@@ -71,6 +73,7 @@ class HostFacts:
     ``cgroup`` is v2, hybrid or v1; ``cgroup_root`` where its unified tree is mounted (empty on
     v1). ``work_parents`` maps directories that are writable to their free bytes, in the order
     in which they are taken. ``clock_s`` is the host's Unix time.
+    ``counters``: the CPU counts cycles; ``branch_records``: it keeps the last branches.
     ``tracefs`` is where the kernel's tracepoints can be seen, empty where nowhere.
     ``engines_sought`` are the names or paths that an engine was looked for by. ``sidecar`` is the
     image that this version of the tool would push, where it is there.
@@ -95,6 +98,8 @@ class HostFacts:
     image: Image | None = None
     engines_sought: tuple[str, ...] = ()
     tracefs: str = ""
+    counters: bool = False
+    branch_records: bool = False
     sidecar: Image | None = None
 
     @property
@@ -139,6 +144,8 @@ def parse_facts(output: bytes, *, become: bool = False) -> HostState:
         btf=_get(sections, "btf", 1)[0] == "yes",
         lockdown=_lockdown(_get(sections, "lockdown", 1)[0]),
         selinux_enforcing=_get(sections, "selinux", 1)[0] == "1",
+        counters=any(_COUNTERS.fullmatch(path) for path in sections.get("counters", [])),
+        branch_records=any(path.endswith("/branches") for path in sections.get("counters", [])),
         sysctls=dict(_sysctls(sections.get("sysctl", []))),
         cgroup=cgroup,
         cgroup_root=root,

@@ -14,7 +14,9 @@ blanks, and ``(inlined)`` behind it instead of the module) may be there or not. 
 callchain is one line, with its one frame at the end. Source: perf's builtin-script.c and
 util/evsel_fprintf.c.
 
-Each sample weighs 1, whatever its period, as perf's own ``stackcollapse.py`` and ``flamegraph.py``
+Where the head has a line ``# weights: the numbers in the headers``, equal samples were put together
+before, and how many they are (or how many events) stands in place of the period. Else each
+sample weighs 1, whatever its period, as perf's own ``stackcollapse.py`` and ``flamegraph.py``
 count, and FlameGraph's ``stackcollapse-perf.pl`` after them: with a frequency perf varies the
 period so that samples come evenly in time, so that the number of samples is what is asked for.
 """
@@ -58,6 +60,11 @@ _COMM_ALONE = re.compile(rb"(\S[^\n]{0,15}?)()()()\s*$")
 _HEADERS = (_TIMED, _UNTIMED, _NO_EVENT, _EVENT_ALONE, _COMM_ALONE)
 
 _TOOL = re.compile(rb"^# perf version : ([^\n]{1,100})$", re.MULTILINE)
+_WEIGHTED = re.compile(rb"^# weights: the numbers in the headers$", re.MULTILINE)
+_HEAD_BYTES = 1024
+_WEIGHT = re.compile(rb".*: +([0-9]{1,18}) +[^ ]+:(?: |$)")
+_MARK = re.compile(rb"@@ (?:sampling|end \d{1,3})")
+_END = re.compile(rb"^@@ end \d{1,3}$", re.MULTILINE)
 _LOST_RECORD = b"PERF_RECORD_LOST"
 _LOST = re.compile(rb"\blost (\d{1,18})")
 _RECOGNISED = re.compile(
@@ -136,15 +143,19 @@ class _Scan:
         self._budget = Budget()
         self._unread = Unread()
         self._lost = 0
+        self._weighted = _WEIGHTED.search(data, 0, _HEAD_BYTES) is not None
 
     def sample(self, head: bytes, numbers: list[int], start: int) -> None:
         """Count a sample of so many frames, leaf first, under its header."""
         header, _ = self._header(head)
         if header is None:
             self._tell(start, head)
-        self._count(header or _NO_HEADER, numbers)
+        self._count(header or _NO_HEADER, numbers, head)
 
-    def _count(self, header: _Header, numbers: list[int]) -> None:
+    def _count(self, header: _Header, numbers: list[int], line: bytes) -> None:
+        weight = 1
+        if self._weighted and (told := _WEIGHT.match(line)):
+            weight = int(told[1])
         numbers.reverse()
         stack = (*header.process, *numbers)
         stacks = self._events.get(header.event)
@@ -155,7 +166,7 @@ class _Scan:
         if known is None:
             self._budget.stack(len(stack), header.event[:100])
             known = 0
-        stacks[stack] = known + 1
+        stacks[stack] = known + weight
 
     def read_odd(self, start: int, record: bytes) -> None:
         """Read, line by line, a record that is more or less than a header and its frames."""
@@ -163,7 +174,7 @@ class _Scan:
         numbers: list[int] = []
         for line in record.split(b"\n"):
             at, start = start, start + len(line) + 1
-            if not line or line == b"#" or line[:2] == b"# ":
+            if not line or line == b"#" or line[:2] == b"# " or _MARK.fullmatch(line):
                 continue
             if _NOT_SAMPLED in line:
                 lost = _LOST.search(line.partition(_LOST_RECORD)[2])
@@ -192,7 +203,7 @@ class _Scan:
         numbers = self.lines.without_sources(numbers)
         if numbers or header.sure:
             within("frames in one stack", len(numbers), LONGEST_STACK, "one sample")
-            self._count(header, numbers)
+            self._count(header, numbers, line)
         elif line:
             self._tell(start, line)
 
@@ -260,6 +271,9 @@ class _Scan:
         for stack, weight in stacks.items():
             self._folder.add(cut.get(stack, stack), weight, "the sum")
         tool = _TOOL.search(self._data)
+        # Ours ends with a mark; what perf printed by itself has none.
+        if self._weighted and not _END.search(self._data):
+            notes.append("the output ends before the end of the run")
         return self._folder.profile(
             max_depth=MAX_DEPTH if cut else None,
             lost=self._lost,

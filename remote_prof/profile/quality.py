@@ -231,7 +231,7 @@ def _shallow(quality: Quality) -> _Finding | None:
         quality.shallow_share >= SHALLOW.poor,
         f"{_percent(quality.shallow_share)} of the stacks have one or two user frames: "
         "the program, or the runtime in it, is built without frame pointers",
-        "use perf with DWARF unwinding or the language's own profiler, "
+        "unwind it by DWARF (--call-graph dwarf), use the language's own profiler, "
         "or rebuild with -fno-omit-frame-pointer",
     )
 

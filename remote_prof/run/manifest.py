@@ -63,6 +63,7 @@ class RequestRecord:
     formats: tuple[str, ...]
     event: str = "cpu"
     native: bool = False
+    call_graph: str = "fp"
     offsets: bool = False
     view: View = field(default_factory=View)
 

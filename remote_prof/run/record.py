@@ -118,5 +118,5 @@ def cpu_time_s(seen: Observed, duration_s: float, *, interrupted: bool) -> float
     window_s = after.at_s - before.at_s
     # The readings are taken a little late and early: they tell the rate.
     rate = max(0.0, after.used_s - before.used_s) / window_s
-    early = interrupted or seen.target_gone or seen.late
+    early = interrupted or seen.target_gone or seen.late or 0 < seen.sampled_s < duration_s - 0.5
     return rate * (window_s if early else duration_s)

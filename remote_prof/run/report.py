@@ -182,6 +182,7 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
         privileged=record.privileged,
         event=record.event,
         native=record.native,
+        call_graph=record.call_graph,
     )
 
 

@@ -98,10 +98,13 @@ _NOT_IN_AN_IMAGE = (
 
 CSRC = Path(__file__).parent / "csrc"
 APPS = Path(__file__).parent / "appsrc"
+# gcc leaves the table by which stacks are unwound away where it links statically.
+_TABLE = "-Wl,--eh-frame-hdr"
 _FRAMES = ("-O0", "-g", "-fno-omit-frame-pointer")
 PROGRAMS = {
     "svc": ("gcc", *_FRAMES, "-static", "svc.c"),
     "svc-nofp": ("gcc", "-O2", "-fomit-frame-pointer", "-static", "-s", "svc.c"),
+    "svc-frameless": ("gcc", "-O1", "-fomit-frame-pointer", "-static", _TABLE, "svc.c"),
     "waits": ("gcc", *_FRAMES, "-static", "-pthread", "waits.c"),
     "waits-glibc": ("gcc", *_FRAMES, "-pthread", "waits.c"),
     "waits-musl": ("musl-gcc", *_FRAMES, "waits.c"),

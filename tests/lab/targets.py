@@ -55,6 +55,7 @@ def targets(api_load: float) -> tuple[Target, ...]:
         Target("api", ("sh", "-c", f"{workers}wait"), options=()),
         Target("deep", ("/opt/app/svc", "deep", str(DEEP_FRAMES), small)),
         Target("nofp", ("/opt/app/svc-nofp", "serve", small)),
+        Target("frameless", ("/opt/app/svc-frameless", "serve", "300"), start=False),
         Target("waits", ("sh", "-c", f"{waits} wait")),
         _language("python", "python3", "/opt/app/app.py"),
         _language("node", "node", "/opt/app/app.js"),

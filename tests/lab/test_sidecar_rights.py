@@ -12,7 +12,14 @@ from .model import SIDECAR_IMAGE, Lab, LabHost
 from .tool import SAMPLING, Stock, Tool, our_containers
 
 # capabilities(7) as include/uapi/linux/capability.h numbers them
-CAPABILITIES = {"SYS_PTRACE": 19, "SYS_ADMIN": 21, "SYSLOG": 34, "PERFMON": 38, "BPF": 39}
+CAPABILITIES = {
+    "SYS_CHROOT": 18,
+    "SYS_PTRACE": 19,
+    "SYS_ADMIN": 21,
+    "SYSLOG": 34,
+    "PERFMON": 38,
+    "BPF": 39,
+}
 RUNGS = {
     "bookworm": {"SYS_ADMIN", "SYS_PTRACE", "SYSLOG"},
     "trixie": {"BPF", "PERFMON", "SYS_PTRACE", "SYSLOG"},

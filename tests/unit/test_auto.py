@@ -69,6 +69,15 @@ def test_what_one_engine_alone_measures_it_measures() -> None:
     assert [p.what for p in against if p.severity is Severity.ERROR] == ["no Python runs in api"]
 
 
+def test_what_perf_alone_can_unwind_perf_samples() -> None:
+    dwarf = replace(REQUEST, call_graph="dwarf")
+    assert chosen(target("svc"), dwarf) == ["perf"]
+    assert chosen(target("svc", "python3"), dwarf) == ["perf", "pyspy"]
+    assert chosen(target("svc"), dwarf, name="bpftrace") == ["bpftrace"]
+    # Where perf does not measure it, nothing is lost.
+    assert chosen(target("svc"), replace(dwarf, event="offcpu")) == ["bpftrace"]
+
+
 def test_where_bpftrace_cannot_the_others_still_do() -> None:
     locked = replace(FACTS, lockdown="confidentiality")
     choice = KNOWN.choose(AUTO, REQUEST, locked, target("svc", "python3"))

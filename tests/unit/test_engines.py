@@ -19,7 +19,7 @@ from remote_prof.templates import data_path
 
 ROOT = Path(__file__).parents[2]
 STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
-FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing")
+FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing", counters=True)
 REQUEST = ProfileRequest(10.0, 99, "both", "img")
 PROGRAMS = {"pyspy": "python3", "java": "java", "node": "node"}
 CASES = [(engine, event) for engine in ENGINES for event in engine.events]

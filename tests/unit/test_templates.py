@@ -19,6 +19,7 @@ from remote_prof.engines import ProfileRequest
 from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
+from remote_prof.engines.perf import Perf
 from remote_prof.engines.pyspy import PySpy
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
@@ -196,6 +197,7 @@ def scripts() -> dict[str, str]:
         found[f"launcher {runner}"] = plan.files["launcher.sh"]
         found[f"deploy {runner}"] = plan.deploy_command().script
         python = replace(target, processes=(replace(target.processes[0], name="python3"),))
+        found["sidecar perf"] = Perf().plan(request, host.facts, python)[0].script
         found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
