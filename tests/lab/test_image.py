@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +14,28 @@ from typing import Any
 
 import pytest
 
+from remote_prof.image import recipe
+
+from . import build, machine
 from .leftovers import snapshot
 from .model import SIDECAR_IMAGE, Lab, LabHost
 from .proxy import SENT, Proxy
 from .tool import Done, Stock, Tool, share
+from .webproxy import web_proxy
 
 NAME = "remote-prof/sidecar"
 _SMALL = "/mnt/small"
 _MB = 1_000_000
+STARTS = (
+    "bpftrace --version && perf --version && python3 -c 'import json, socket, hashlib' "
+    "&& py-spy --version && austin --version && austinp --version && "
+    "test -x /usr/bin/jattach && echo x | awk '{ print }' | grep -q x"
+)
+"""Each program of the image starts: no library is missing."""
+
+_LISTED = (
+    "test -s /usr/share/remote-prof/contents.json && test -s /usr/share/doc/bpftrace/copyright"
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,15 +119,16 @@ def test_a_host_that_has_none_gets_it_and_keeps_it(mine: Tool, bare: LabHost, st
     assert (again["present"], again["sent_bytes"]) == (True, 0)
     there = mine("image", "list", "-H", bare.name)
     assert "as here" in there.out
-    # Every program starts: no library is missing.
-    script = (
-        "bpftrace --version && perf --version && python3 -c 'import json, socket, hashlib' "
-        "&& py-spy --version && austin --version && austinp --version && "
-        "test -x /usr/bin/jattach && echo x | awk '{ print }' | grep -q x && "
-        "test -s /usr/share/remote-prof/contents.json && test -s /usr/share/doc/bpftrace/copyright"
-    )
     bare.docker(
-        "run", "--rm", "--network", "none", "--read-only", f"{NAME}:0.1.0", "sh", "-c", script
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        f"{NAME}:0.1.0",
+        "sh",
+        "-c",
+        f"{STARTS} && {_LISTED}",
     )
     removed = mine("image", "remove", "-H", bare.name)
     assert removed.code == 0, removed.err
@@ -237,3 +255,54 @@ def test_other_logins(mine: Tool, bare: LabHost, user: str) -> None:
     inventory = mine.inventory(bare, ansible_user=user, ansible_port=bare.logins[user].port)
     pushed = _pushed(mine("image", "push", "-i", inventory, "-H", bare.name, "--json"))
     assert not pushed["present"]
+
+
+def test_an_archive_that_is_signed_by_others_is_refused(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "keys.gpg").write_bytes(b"")
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(tmp_path / "data")})
+    done = tool("image", "build", "--keyring", tmp_path / "keys.gpg")
+    assert done.code == 1
+    assert "its signature is not good" in done.err
+    assert list((tmp_path / "data/remote-prof/images").iterdir()) == []
+
+
+def test_the_dockerfile_builds_on_a_base_that_was_imported(
+    mine: Tool, bare: LabHost, tmp_path: Path
+) -> None:
+    """A host without a network builds it through here: Debian's mirror, an index of wheels."""
+    base = "lab/base:1"
+    (tmp_path / "wheels").mkdir()
+    for wheel in recipe.WHEELS:
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-q"]
+        pip += ["-d", str(tmp_path / "wheels"), f"{wheel.name}=={wheel.version}"]
+        subprocess.run(pip, check=True, capture_output=True)
+    with tempfile.TemporaryFile() as tar:
+        root = build.base(recipe.SUITE)
+        subprocess.run(["tar", "--numeric-owner", "-C", root, "-c", "."], stdout=tar, check=True)
+        tar.seek(0)
+        subprocess.run(
+            [*bare.ssh_argv(), "docker", "import", "-", base], stdin=tar, check=True, timeout=120
+        )
+    printed = mine("image", "build", "--dockerfile")
+    with web_proxy(tmp_path / "wheels") as port:
+        here = f"http://127.0.0.1:{port}"
+        argv = ["docker", "build", "--network", "host", "-t", f"{NAME}:dockerfile"]
+        given = {"BASE": base, "MIRROR": machine.mirror(), "INDEX": f"{here}/simple"}
+        given |= {"http_proxy": here}
+        for name, value in given.items():
+            argv += ["--build-arg", f"{name}={value}"]
+        done = subprocess.run(
+            [*bare.ssh_argv("ops", "-R", f"{port}:127.0.0.1:{port}"), *argv, "-"],
+            input=printed.out.encode(),
+            capture_output=True,
+            timeout=300,
+        )
+    try:
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        bare.docker("run", "--rm", "--network", "none", f"{NAME}:dockerfile", "sh", "-c", STARTS)
+        # A run takes it as any other that is named.
+        asked = ("-H", bare.name, "-C", "api", "-d", "1", "--image", f"{NAME}:dockerfile")
+        assert mine("run", *asked).code == 0
+    finally:
+        for words in (("rmi", f"{NAME}:dockerfile"), ("image", "prune", "-f"), ("rmi", base)):
+            bare.exec(["docker", *words], check=False)
