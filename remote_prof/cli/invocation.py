@@ -159,6 +159,7 @@ def make_jobs(
     settings: ResolvedSettings,
     *,
     shown: ViewFlags | None = None,
+    script: str = "",
 ) -> list[HostJob]:
     """Return a job for each host, all of one run. Raises UsageError for an unknown format."""
     from remote_prof.render import check_formats
@@ -191,6 +192,7 @@ def make_jobs(
             event=find_event(values.engine, values.event).name,
             native=values.native,
             call_graph=values.call_graph,
+            script=script,
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,

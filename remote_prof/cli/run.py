@@ -85,6 +85,14 @@ def run(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    script: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A profiler of your own: a script that declares what it prints, or -.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     native: Annotated[
         bool,
         typer.Option(
@@ -190,7 +198,7 @@ def run(
             "image_policy": image_policy,
             "duration": duration,
             "frequency": frequency,
-            "engine": engine,
+            "engine": engine or ("script" if script is not None else None),
             "event": event,
             "native": native or None,
             "call_graph": call_graph,
@@ -205,7 +213,17 @@ def run(
     )
     if resume is not None:
         target = (host, container, label, pid, container_pid, process)
-        asked = (*target, engine, event, duration, frequency, stacks, native or None, call_graph)
+        asked = (
+            *target,
+            engine,
+            event,
+            duration,
+            frequency,
+            stacks,
+            native or None,
+            call_graph,
+            script,
+        )
         return _resume(
             resume,
             settings,
@@ -222,7 +240,9 @@ def run(
         stacks=stacks,
         native=native or None,
         call_graph=call_graph,
+        script=script,
     )
+    text = _script(script)
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
     spec = target_spec(
@@ -235,12 +255,13 @@ def run(
     )
     hosts = select_hosts(host, settings.values, flags)
     if dry_run:
-        return _dry_run(hosts, spec, settings, shown=shown, as_json=as_json)
+        return _dry_run(hosts, spec, settings, shown=shown, script=text, as_json=as_json)
     return _run(
         hosts,
         spec,
         settings,
         shown=shown,
+        script=text,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,
@@ -253,6 +274,11 @@ def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
     from remote_prof.run.report import find_event
 
     event = find_event(values.engine, values.event)
+    if event.name == "script" and asked["script"] is None:
+        raise UsageError(
+            "--engine script needs a script",
+            hint="give it by --script FILE: docs/engines.md says what it has to declare",
+        )
     if frequency is not None and not event.sampled:
         raise UsageError(
             f"every event of --event {event.name} counts: it has no frequency",
@@ -264,12 +290,20 @@ def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
             raise UsageError(f"--engine {values.engine} has no {flag}", hint=f"leave {flag} away")
 
 
+def _script(name: str | None) -> str:
+    from remote_prof.cli.files import read_input
+    from remote_prof.engines.script import read_script
+
+    return read_script(read_input(name), name) if name is not None else ""
+
+
 def _run(
     hosts: list[Host],
     spec: TargetSpec,
     settings: ResolvedSettings,
     *,
     shown: flag_sets.ViewFlags,
+    script: str,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -277,7 +311,7 @@ def _run(
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.run.invocation import run_jobs
 
-    jobs = make_jobs(hosts, spec, settings, shown=shown)
+    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script)
     with console.progress(settings.values.duration_s) as watch:
         outcome = run_jobs(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
@@ -340,6 +374,7 @@ def _dry_run(
     settings: ResolvedSettings,
     *,
     shown: flag_sets.ViewFlags,
+    script: str,
     as_json: bool,
 ) -> int:
     from remote_prof.cli import summary
@@ -348,7 +383,7 @@ def _dry_run(
 
     code = ExitCode.OK
     documents = []
-    for job in make_jobs(hosts, spec, settings, shown=shown):
+    for job in make_jobs(hosts, spec, settings, shown=shown, script=script):
         prepared = open_and_prepare(job)
         remember_containers(job.host.name, prepared.state.containers)
         for problem in prepared.problems:

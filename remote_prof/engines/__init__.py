@@ -7,6 +7,7 @@ from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.perf import Perf
 from remote_prof.engines.pyspy import PySpy
+from remote_prof.engines.script import Script
 
 __all__ = [
     "AUTO",
@@ -20,5 +21,5 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Node(), Java())
+ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Node(), Java(), Script())
 KNOWN = Engines(ENGINES)

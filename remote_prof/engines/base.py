@@ -36,7 +36,7 @@ class ProfileRequest:
     """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's.
 
     ``native``: frames of native code between those of an interpreter. ``call_graph`` is how stacks
-    are unwound: fp, dwarf or lbr.
+    are unwound: fp, dwarf or lbr. ``script`` is the text of a script of the user's own.
     """
 
     duration_s: float
@@ -47,6 +47,7 @@ class ProfileRequest:
     event: str = "cpu"
     native: bool = False
     call_graph: str = "fp"
+    script: str = ""
 
 
 @dataclass(frozen=True, slots=True)

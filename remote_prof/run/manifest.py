@@ -64,6 +64,7 @@ class RequestRecord:
     event: str = "cpu"
     native: bool = False
     call_graph: str = "fp"
+    script: str = ""
     offsets: bool = False
     view: View = field(default_factory=View)
 

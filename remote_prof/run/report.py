@@ -183,6 +183,7 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
         event=record.event,
         native=record.native,
         call_graph=record.call_graph,
+        script=record.script,
     )
 
 

@@ -83,6 +83,7 @@ def start(
         env={"PATH": f"{place}:/usr/bin:/bin"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        bufsize=0,  # what was read of a line is not to be more
     )
 
 

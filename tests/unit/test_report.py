@@ -59,8 +59,8 @@ SIDECAR = SidecarRecord("bpftrace", "img", "", (), "SYS_ADMIN", (), "engine", 0,
 
 def test_an_engine_is_found_by_name() -> None:
     assert ENGINE.name == "bpftrace"
-    with pytest.raises(UsageError, match="no engine perf") as raised:
-        find_engine("perf")
+    with pytest.raises(UsageError, match="no engine oprofile") as raised:
+        find_engine("oprofile")
     assert "bpftrace" in raised.value.hint
 
 

@@ -21,6 +21,7 @@ from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.perf import Perf
 from remote_prof.engines.pyspy import PySpy
+from remote_prof.engines.script import Script
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
@@ -198,6 +199,8 @@ def scripts() -> dict[str, str]:
         found[f"deploy {runner}"] = plan.deploy_command().script
         python = replace(target, processes=(replace(target.processes[0], name="python3"),))
         found["sidecar perf"] = Perf().plan(request, host.facts, python)[0].script
+        own = replace(request, script="# remote-prof: format=folded\necho 'a\"b' $PATH\n")
+        found["sidecar script"] = Script().plan(own, host.facts, python)[0].script
         found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
