@@ -1,5 +1,6 @@
 """One file a profiler: what it needs, what it runs, what its output means. All pure."""
 
+from remote_prof.engines.austin import Austin
 from remote_prof.engines.auto import AUTO, Choice, Engines
 from remote_prof.engines.base import HOST_NAMESPACE, Engine, Event, ProfileRequest, Sidecar
 from remote_prof.engines.bpftrace import Bpftrace
@@ -21,5 +22,5 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Node(), Java(), Script())
+ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Austin(), Node(), Java(), Script())
 KNOWN = Engines(ENGINES)

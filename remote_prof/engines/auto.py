@@ -93,7 +93,9 @@ class Engines:
         problems: list[Problem] = []
         for engine in able[1:]:
             own = [p for p in target.processes if p.language == engine.language]
-            if not own:
+            # Of several for one language it is the first.
+            taken = {other.language for other, _ in chosen}
+            if not own or engine.language in taken:
                 continue
             part = replace(target, processes=tuple(own)) if target.scope == "process" else target
             against = engine.problems(request, facts, part)

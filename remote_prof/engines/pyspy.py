@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, none_runs
+from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, none_runs, topmost
 from remote_prof.host.facts import HostFacts
-from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
 from remote_prof.parse.pyspy import parse_pyspy
 from remote_prof.profile.model import Profile
@@ -57,7 +56,7 @@ class PySpy:
     ) -> list[Problem]:
         """Return what speaks against py-spy there."""
         del facts, request
-        if target is None or _roots(target):
+        if target is None or topmost(target, self.language):
             return []
         return [
             none_runs(
@@ -72,7 +71,7 @@ class PySpy:
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs one right, and no wider one would help."""
         whole = target.scope == "container"
-        inside = [process.container_pid for process in _roots(target)]
+        inside = [process.container_pid for process in topmost(target, self.language)]
         options = ["--threads", *_OPTIONS[request.event]]
         options += ["--subprocesses"] if whole else []
         options += ["--native"] if request.native else []
@@ -116,31 +115,6 @@ class PySpy:
         return replace(
             profile, frequency_hz=request.frequency_hz if request.event == "cpu" else None
         )
-
-
-def _roots(target: Target) -> list[Process]:
-    """Return the interpreters that no other one has started, by way of whatever.
-
-    What is one is guessed from its name; who names a process knows better.
-    """
-    if target.scope != "container":
-        return list(target.processes)
-    by_pid = {process.pid: process for process in target.processes}
-    interpreters = {p.pid for p in target.processes if p.language == "Python"}
-
-    def ancestors(process: Process) -> Iterator[int]:
-        seen: set[int] = set()
-        parent = by_pid.get(process.parent_pid)
-        while parent is not None and parent.pid not in seen:
-            seen.add(parent.pid)
-            yield parent.pid
-            parent = by_pid.get(parent.parent_pid)
-
-    return [
-        by_pid[pid]
-        for pid in sorted(interpreters)
-        if interpreters.isdisjoint(ancestors(by_pid[pid]))
-    ]
 
 
 def _pids_limit(target: Target) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
@@ -44,6 +46,27 @@ def running(target: Target, language: str) -> list[Process]:
     if target.scope != "container":
         return list(target.processes)
     return [process for process in target.processes if process.language == language]
+
+
+def topmost(target: Target, language: str) -> list[Process]:
+    """Return the processes of a language that no other one has started, by way of whatever.
+
+    What is one may be guessed from its name; who names a process knows better.
+    """
+    if target.scope != "container":
+        return list(target.processes)
+    by_pid = {process.pid: process for process in target.processes}
+    own = {p.pid for p in target.processes if p.language == language}
+
+    def ancestors(process: Process) -> Iterator[int]:
+        seen: set[int] = set()
+        parent = by_pid.get(process.parent_pid)
+        while parent is not None and parent.pid not in seen:
+            seen.add(parent.pid)
+            yield parent.pid
+            parent = by_pid.get(parent.parent_pid)
+
+    return [by_pid[pid] for pid in sorted(own) if own.isdisjoint(ancestors(by_pid[pid]))]
 
 
 def locked_down(facts: HostFacts, tool: str) -> list[Problem]:

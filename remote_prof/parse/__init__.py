@@ -15,6 +15,7 @@ from remote_prof.parse.compose import without_prefixes
 from remote_prof.parse.cpuprofile import parse_cpuprofile, recognises_cpuprofile
 from remote_prof.parse.enclosed import has_enclosed, parse_enclosed
 from remote_prof.parse.jfr import parse_jfr, recognises_jfr
+from remote_prof.parse.mojo import parse_mojo, recognises_mojo
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
 from remote_prof.parse.pprof import parse_pprof, recognises_pprof
@@ -70,6 +71,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         for reader in (
             Reader("jfr", "recordings of JDK Flight Recorder", recognises_jfr, parse_jfr),
             Reader("pprof", "pprof's profile.proto", recognises_pprof, parse_pprof),
+            Reader("mojo", "austin's binary format", recognises_mojo, parse_mojo),
             Reader("bpftrace", "text of bpftrace", _recognises_container, _parse_container),
             Reader(
                 "bpftrace-json", "bpftrace -f json", recognises_bpftrace_json, parse_bpftrace_json

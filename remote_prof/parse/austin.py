@@ -4,7 +4,7 @@ A line is ``P1;T0:8;/srv/app.py:handle:12;/srv/app.py:leaf:4 10085``: the proces
 its interpreter before the colon, since 3.6), then ``file:function:line``, root first; one line a
 sample. Native frames (austinp) are ``native@7f00:name:12``, the kernel's ``kernel:name:0``, the
 garbage collector's ``:GC:``. Lines ``# key: value`` say how it was made. austin 4 writes a binary
-format; ``mojo2austin`` of the package austin-python makes this text of it.
+format, see ``parse.mojo``; ``mojo2austin`` of the package austin-python makes this text of it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse_austin(data: bytes, *, keep_offsets: bool = False) -> Profile:
         data = _FULL.sub(rb"\1", data)
     data, below = _GIVEN_BACK.subn(b"", data) if b" -" in data else (data, 0)
     unit = _UNITS.get(kind, "us")
-    read_name = partial(_frame, keep_offsets=keep_offsets)
+    read_name = partial(austin_frame, keep_offsets=keep_offsets)
     profile = parse_folded(data, unit=unit, read_name=read_name)
     notes = (f"{below} samples with a weight below zero are left out",) if below else ()
     return replace(
@@ -65,7 +65,8 @@ def parse_austin(data: bytes, *, keep_offsets: bool = False) -> Profile:
     )
 
 
-def _frame(name: str, *, keep_offsets: bool) -> Frame:
+def austin_frame(name: str, *, keep_offsets: bool) -> Frame:
+    """Return the frame of one piece of a line: a process, a thread, or a function."""
     process = _PROCESS.fullmatch(name)
     if process:
         return Frame(f"process {process[1]}", FrameKind.PROCESS, pid=int(process[1]))

@@ -374,7 +374,8 @@ class _Run:
 
     def _last_error(self, sidecar: SidecarRecord) -> str:
         lines = [line.strip() for line in self._errors(sidecar).splitlines() if line.strip()]
-        told = [line for line in lines if "RLIMIT_MEMLOCK" not in line]
+        # Compose 1 ends with the exit code, and with nothing else in the line.
+        told = [line for line in lines if "RLIMIT_MEMLOCK" not in line and not line.isdigit()]
         # What follows an error is where in the program it is.
         errors = [line for line in told if "ERROR" in line]
         return (errors or told or [""])[-1][:300]

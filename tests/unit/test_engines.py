@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
 FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing", counters=True)
 REQUEST = ProfileRequest(10.0, 99, "both", "img", script="# remote-prof: format=folded\n")
-PROGRAMS = {"pyspy": "python3", "java": "java", "node": "node"}
+PROGRAMS = {"pyspy": "python3", "austin": "python3", "java": "java", "node": "node"}
 CASES = [(engine, event) for engine in ENGINES for event in engine.events]
 
 

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_prof.engines import ProfileRequest
+from remote_prof.engines.austin import Austin
 from remote_prof.engines.bpftrace import Bpftrace
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
@@ -201,6 +202,9 @@ def scripts() -> dict[str, str]:
         found["sidecar perf"] = Perf().plan(request, host.facts, python)[0].script
         own = replace(request, script="# remote-prof: format=folded\necho 'a\"b' $PATH\n")
         found["sidecar script"] = Script().plan(own, host.facts, python)[0].script
+        found["sidecar austin"] = (
+            Austin().plan(replace(request, event="cpu"), host.facts, python)[0].script
+        )
         found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
