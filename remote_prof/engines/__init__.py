@@ -3,6 +3,7 @@
 from remote_prof.engines.auto import AUTO, Choice, Engines
 from remote_prof.engines.base import HOST_NAMESPACE, Engine, Event, ProfileRequest, Sidecar
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.gopprof import GoPprof
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.pyspy import PySpy
@@ -19,5 +20,5 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy(), Node(), Java())
+ENGINES: tuple[Engine, ...] = (Bpftrace(), PySpy(), Node(), Java(), GoPprof())
 KNOWN = Engines(ENGINES)

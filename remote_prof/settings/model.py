@@ -32,7 +32,7 @@ class Settings:
     image_policy: Literal["never", "missing", "push"] = "missing"
     duration_s: float = 10.0
     frequency_hz: int = 99
-    engine: Literal["auto", "bpftrace", "pyspy", "node", "java"] = "auto"
+    engine: Literal["auto", "bpftrace", "pyspy", "node", "java", "gopprof"] = "auto"
     event: str = ""  # the engine's usual one
     native: bool = False
     stacks: Literal["user", "kernel", "both"] = "both"

@@ -21,7 +21,7 @@ EXPECTED = {
     "image_policy": "'never', 'missing' or 'push'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
-    "engine": "'auto', 'bpftrace', 'pyspy', 'node' or 'java'",
+    "engine": "'auto', 'bpftrace', 'pyspy', 'node', 'java' or 'gopprof'",
     "event": "the name of an event, such as 'cpu' or 'offcpu'",
     "native": "'true' or 'false'",
     "stacks": "'user', 'kernel' or 'both'",
