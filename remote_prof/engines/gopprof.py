@@ -156,6 +156,8 @@ class GoPprof:
             frequency_hz=_FREQUENCY_HZ if request.event == "cpu" else None,
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
             notes=(*cut, *profile.notes),
+            # Go has the tables to walk a stack to its first function, without frame pointers.
+            whole_stacks=True,
         )
 
 
