@@ -158,6 +158,23 @@ def test_two_programs_of_two_users_are_taken_and_a_port_of_another_is_not_asked(
     assert sidecar["capabilities"] == ["SYS_PTRACE", "DAC_READ_SEARCH"]
 
 
+def test_a_port_of_another_container_in_the_same_network_is_none_of_ours(
+    debian13: LabHost, tool: Tool
+) -> None:
+    # As in a pod: both listen on one loopback, and the main process of each has the pid 1.
+    alone = ("--network", "container:go", "--user", "1000:1000", "--name", "podmate")
+    debian13.docker("run", "-d", *alone, LANGUAGES_IMAGE, "/opt/app/app-go", "6061", "count")
+    try:
+        time.sleep(1)
+        done = tool("run", "-C", "podmate", "--event", "goroutine", "-H", debian13.name)
+    finally:
+        debian13.docker("rm", "-f", "podmate")
+    assert done.code == 0, done.err
+    stacks = done.run.stacks()
+    assert part(stacks, "main.count") > 0
+    assert part(stacks, "main.serve") == 0
+
+
 def test_root_s_program_takes_one_right(debian13: LabHost, tool: Tool) -> None:
     name = "rooted"
     argv = ("run", "-d", "--network", "none", "--name", name, LANGUAGES_IMAGE)

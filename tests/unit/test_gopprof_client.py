@@ -107,7 +107,6 @@ def start(event: str, seconds: int, *pids: int, go: bool = True) -> subprocess.P
     program = load_text("gopprof/client.py")
     for usual, other in (
         (MARK, 'NOTE = re.compile(b"ELF")' if go else MARK),
-        ("ASK_S = 2.0", "ASK_S = 0.5"),
         ("ANSWER_S = 20.0", "ANSWER_S = 1.5"),
         ("MOST_BYTES = 16 << 20", "MOST_BYTES = 1 << 20"),
         ("MOST_UNPACKED_BYTES = 128 << 20", "MOST_UNPACKED_BYTES = 4 << 20"),
