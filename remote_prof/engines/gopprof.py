@@ -71,7 +71,7 @@ class GoPprof:
         """Say how long is sampled, and how often; or that it is done at once."""
         if request.event in _AT_ONCE:
             return "at one moment"
-        often = f" at {_FREQUENCY_HZ} Hz, as Go does" if request.event == "cpu" else ""
+        often = f" at {_FREQUENCY_HZ} Hz, Go's own" if request.event == "cpu" else ""
         return f"{_seconds(request)} s{often}"
 
     def problems(
@@ -85,7 +85,7 @@ class GoPprof:
             none_runs(
                 target,
                 "Go program",
-                "use the profiler of what does run (--engine auto); or name the process:"
+                "what runs there has other events: remote-prof engines; or name the process:"
                 " --process, --pid",
             )
         ]

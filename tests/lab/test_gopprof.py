@@ -206,5 +206,5 @@ def test_what_runs_no_go_is_told_at_once(debian13: LabHost, tool: Tool, stock: S
         debian13.docker("kill", "python")
     ((what, _, step),) = done.parts()
     assert (done.code, what) == (1, "no Go program runs in python")
-    assert "--engine auto" in step
+    assert "remote-prof engines" in step
     assert stock.left(debian13) == []

@@ -99,7 +99,7 @@ def test_auto_leaves_cpu_time_to_the_kernel_and_asks_go_for_what_it_alone_knows(
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        ("cpu", "10 s at 100 Hz, as Go does"),
+        ("cpu", "10 s at 100 Hz, Go's own"),
         ("mutex", "10 s"),
         ("heap", "at one moment"),
         ("goroutine", "at one moment"),
