@@ -36,6 +36,7 @@ MOST_PROGRAMS = 16
 MOST_BYTES = 16 << 20  # of one profile as it is sent
 MOST_UNPACKED_BYTES = 128 << 20
 HEAD_BYTES = 64 << 10
+DATA_BYTES = 8 << 20
 AT_ONCE = ("heap", "goroutine")
 COUNTING = {
     "block": "the program has to call runtime.SetBlockProfileRate",
@@ -43,7 +44,7 @@ COUNTING = {
 }
 # The note with the id of a build, which a linker puts at the beginning: it survives stripping.
 NOTE = re.compile(rb"\x04\0\0\0.{4}\x04\0\0\0Go\0\0", re.DOTALL)
-# At the beginning of what can be written to; since Go 1.18 the version follows, after its length.
+# In what can be written to, mostly first; since Go 1.18 the version follows, after its length.
 BUILT, VERSION_AT = b"\xff Go buildinf:", 32
 _VERSION = re.compile(rb"go[0-9][0-9A-Za-z.+-]{1,30}")
 INDEX = b"<title>/debug/pprof/</title>"
@@ -151,7 +152,7 @@ def go_version(pid: int) -> str | None:
         offset = written(head)
         if offset:
             file.seek(offset)
-            data = file.read(HEAD_BYTES)
+            data = file.read(DATA_BYTES)
     built = data.find(BUILT)
     if built < 0:
         return "" if NOTE.search(head) else None
