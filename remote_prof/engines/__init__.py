@@ -4,6 +4,7 @@ from remote_prof.engines.austin import Austin
 from remote_prof.engines.auto import AUTO, Choice, Engines
 from remote_prof.engines.base import HOST_NAMESPACE, Engine, Event, ProfileRequest, Sidecar
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.gopprof import GoPprof
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.perf import Perf
@@ -22,5 +23,14 @@ __all__ = [
     "Sidecar",
 ]
 
-ENGINES: tuple[Engine, ...] = (Bpftrace(), Perf(), PySpy(), Austin(), Node(), Java(), Script())
+ENGINES: tuple[Engine, ...] = (
+    Bpftrace(),
+    Perf(),
+    PySpy(),
+    Austin(),
+    Node(),
+    Java(),
+    GoPprof(),
+    Script(),
+)
 KNOWN = Engines(ENGINES)

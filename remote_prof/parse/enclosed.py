@@ -8,7 +8,9 @@ says what it is and of which process, by its pid inside the container::
     eyJub2RlcyI6W3siaWQiOjEsImNhbGxGcmFtZSI6...
     @@ end 0
 
-It ends with the next line that begins with ``@@``.
+It ends with the next line that begins with ``@@``. One process may have several: their numbers
+follow the pid (``cpu-12-2.pb.gz``). What a process has counted since it began, and not since the
+run did, stands there twice: what is in the file that is named ``before-12.pb.gz`` is taken off.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ from remote_prof.profile.model import Frame, FrameKind, Profile
 from remote_prof.profile.summary import merge
 
 _HEAD = re.compile(
-    rb"^@@ file (?P<name>[a-z]{1,20}-[0-9]{1,10}\.(?:pb\.gz|cpuprofile|jfr|mojo|txt)) "
+    rb"^@@ file (?P<name>[a-z]{1,20}-[0-9]{1,10}(?:-[0-9]{1,6})?"
+    rb"\.(?:pb\.gz|cpuprofile|jfr|mojo|txt)) "
     rb"(?P<pid>[0-9]{1,10}) (?P<process>[^\n]{1,200})\n",
     re.MULTILINE,
 )
+_BEFORE = "before-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +60,22 @@ def parse_enclosed(raw: bytes, parse: Callable[[bytes], Profile]) -> Profile:
     What cannot be read of one is noted, and the others are not lost. Raises ParseError where none
     can be read, or where they are of different kinds.
     """
-    profiles, notes = [], []
+    profiles: list[Profile] = []
+    before: list[Profile] = []
+    notes = []
     for file in _read(raw):
         if not isinstance(file, Enclosed):
             notes.append(file)
             continue
         try:
-            profiles.append(_below_process(parse(file.data), file))
+            profile = _below_process(parse(file.data), file)
+            (before if file.name.startswith(_BEFORE) else profiles).append(profile)
         except ParseError as error:
             notes.append(f"{file.name}: {error.what}")
     if notes and not profiles:
         raise ParseError(notes[0], evidence="; ".join(notes[1:]))
     try:
-        whole = merge(profiles)
+        whole = _less(merge(profiles), merge(before)) if before else merge(profiles)
     except ValueError as error:
         raise ParseError("the enclosed files do not add up", evidence=str(error)) from error
     return replace(whole, notes=(*whole.notes, *notes))
@@ -86,6 +93,23 @@ def _read(raw: bytes) -> Iterator[Enclosed | str]:
             continue
         process = head["process"].decode("utf-8", "replace")
         yield Enclosed(name, int(head["pid"]), process, data)
+
+
+def _less(whole: Profile, before: Profile) -> Profile:
+    """Return a profile without what had been counted before.
+
+    Raises ValueError where units differ.
+    """
+    if whole.weights and before.weights and whole.unit != before.unit:
+        raise ValueError(f"profiles of different units: {before.unit}, {whole.unit}")
+    number = {frame: place for place, frame in enumerate(whole.frames)}
+    weights = dict(whole.weights)
+    for stack, weight in before.weights.items():
+        same = tuple(number.get(before.frames[place], -1) for place in stack)
+        if same in weights:
+            weights[same] -= weight
+    # A counter that has gone back was begun anew.
+    return replace(whole, weights={stack: n for stack, n in weights.items() if n > 0})
 
 
 def _below_process(profile: Profile, of: Enclosed) -> Profile:

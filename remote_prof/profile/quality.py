@@ -79,6 +79,8 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
             nameless[module] = nameless.get(module, 0) + weight
         if cuts and not cuts.isdisjoint(stack):
             truncated += weight
+        elif profile.whole_stacks:
+            continue
         # The callers of nearly all stacks tell that they are not shallow.
         elif sum(map(is_user.__getitem__, stack[: 2 * SHALLOW_FRAMES])) <= SHALLOW_FRAMES:
             shallow += weight * (0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES)

@@ -68,6 +68,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     tools: dict[str, None] = {}
     notes: dict[str, None] = {}
     lost = 0
+    whole = True
     for part in chain((alone, more), parts):
         if part.weights:
             unit = unit or part.unit
@@ -81,6 +82,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         tools |= {part.tool: None} if part.tool else {}
         notes |= dict.fromkeys(part.notes)
         lost += part.lost
+        whole = whole and part.whole_stacks
     return folder.profile(
         unit=unit or "samples",
         frequency_hz=_agreed(frequencies),
@@ -88,6 +90,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         lost=lost,
         tool=", ".join(tools),
         notes=tuple(notes),
+        whole_stacks=whole,
     )
 
 

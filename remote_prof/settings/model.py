@@ -32,9 +32,9 @@ class Settings:
     image_policy: Literal["never", "missing", "push"] = "missing"
     duration_s: float = 10.0
     frequency_hz: int = 99
-    engine: Literal["auto", "bpftrace", "perf", "pyspy", "austin", "node", "java", "script"] = (
-        "auto"
-    )
+    engine: Literal[
+        "auto", "bpftrace", "perf", "pyspy", "austin", "node", "java", "gopprof", "script"
+    ] = "auto"
     event: str = ""  # the engine's usual one
     native: bool = False
     call_graph: Literal["fp", "dwarf", "lbr"] = "fp"

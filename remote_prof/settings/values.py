@@ -21,7 +21,9 @@ EXPECTED = {
     "image_policy": "'never', 'missing' or 'push'",
     "duration": _DURATION,
     "frequency": "a whole number of samples a second, from 1 to 10000",
-    "engine": "'auto', 'bpftrace', 'perf', 'pyspy', 'austin', 'node', 'java' or 'script'",
+    "engine": (
+        "'auto', 'bpftrace', 'perf', 'pyspy', 'austin', 'node', 'java', 'gopprof' or 'script'"
+    ),
     "event": "the name of an event, such as 'cpu' or 'offcpu'",
     "native": "'true' or 'false'",
     "call_graph": "'fp', 'dwarf' or 'lbr'",

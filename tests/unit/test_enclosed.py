@@ -18,7 +18,7 @@ CPU = Path(__file__).parents[2] / "tests/recorded/data/pprof/go-pprof-cpu.pb.gz"
 
 def in_text(name: str, data: bytes, process: str = "node app.js") -> bytes:
     encoded = base64.encodebytes(data)
-    pid = name.partition("-")[2].partition(".")[0]
+    pid = name.split("-")[1].partition(".")[0]
     return f"@@ file {name} {pid} {process}\n".encode() + encoded
 
 
@@ -38,7 +38,9 @@ def test_files_come_out_as_they_went_in() -> None:
     assert [each.data for each in enclosed(raw)] == [first, second]
 
 
-@pytest.mark.parametrize("name", ["../profile-1.jfr", "profile-1.sh", "Profile-1.jfr", "x/y-1.jfr"])
+@pytest.mark.parametrize(
+    "name", ["../profile-1.jfr", "profile-1.sh", "Profile-1.jfr", "x/y-1.jfr", "cpu-1-.jfr"]
+)
 def test_a_name_is_one_of_few(name: str) -> None:
     assert not has_enclosed(b"@@ file " + name.encode() + b" 1 java\nAAAA\n")
 
@@ -62,6 +64,32 @@ def test_each_stands_under_its_process() -> None:
         (roots[0], "f"): 2,
         (roots[1], "f"): 3,
     }
+
+
+def test_several_of_one_process_add_up() -> None:
+    raw = in_text("cpu-1-1.pb.gz", b"f;g 2\n", "app") + in_text("cpu-1-20.pb.gz", b"f;g 3\n", "app")
+    assert [each.name for each in enclosed(raw)] == ["cpu-1-1.pb.gz", "cpu-1-20.pb.gz"]
+    root = Frame("app", FrameKind.PROCESS, pid=1)
+    profile = parse_enclosed(raw + b"@@ end 0\n", parse_folded)
+    assert profile.stacks == {(root, Frame("f"), Frame("g")): 5}
+
+
+def test_what_had_been_counted_before_is_taken_off_its_own_process() -> None:
+    before = b"gone 5\nf;g 2\nf;new 0\nback 9\n"
+    raw = (
+        in_text("before-1.pb.gz", before, "app")
+        + in_text("allocs-1.pb.gz", b"f;g 7\nf;new 3\nback 4\n", "app")
+        + in_text("allocs-2.pb.gz", b"f;g 7\n", "app")
+    )
+    profile = parse_enclosed(raw + b"@@ end 0\n", parse_folded)
+    # A counter that went back was begun anew: nothing is less than nothing.
+    assert {(s[0].pid, *(f.name for f in s[1:])): n for s, n in profile.stacks.items()} == {
+        (1, "f", "g"): 5,
+        (1, "f", "new"): 3,
+        (2, "f", "g"): 7,
+    }
+    alone = parse_enclosed(in_text("before-1.pb.gz", before, "app"), parse_folded)
+    assert alone.total == 0
 
 
 def test_a_raw_profile_is_read_without_its_run() -> None:

@@ -189,3 +189,12 @@ def test_nameless_samples_are_told_by_module_the_worst_first() -> None:
         ("lib4.so", 0.04),
     ]
     assert quality.unresolved_share == 0.6
+
+
+def test_a_short_stack_is_not_shallow_where_the_profiler_knows_its_beginning() -> None:
+    short = Profile.of({(API, Frame("f")): 1000})
+    assert measure_quality(short).shallow_share == 1
+    quality = measure_quality(replace(short, whole_stacks=True))
+    assert quality.shallow_share == 0
+    assert quality.verdict is not None
+    assert quality.verdict.grade is Grade.SOUND

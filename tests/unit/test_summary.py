@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,8 @@ def test_merging_adds_weights_and_keeps_what_all_agree_on() -> None:
         notes=("n",),
     )
     assert merge([one]) == one
+    whole = replace(one, whole_stacks=True)
+    assert [merge([whole, part]).whole_stacks for part in (whole, two)] == [True, False]
 
 
 def test_merging_nothing_is_an_empty_profile() -> None:

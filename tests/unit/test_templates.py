@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from remote_prof.engines import ProfileRequest
 from remote_prof.engines.austin import Austin
 from remote_prof.engines.bpftrace import Bpftrace
+from remote_prof.engines.gopprof import GoPprof
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.perf import Perf
@@ -212,6 +213,9 @@ def scripts() -> dict[str, str]:
         for event in Java.events:
             asked = replace(request, event=event)
             found[f"sidecar java {event}"] = Java().plan(asked, host.facts, java)[0].script
+        for event in GoPprof.events:
+            asked = replace(request, event=event)
+            found[f"sidecar go {event}"] = GoPprof().plan(asked, host.facts, target)[0].script
         found["follow"] = plan.follow_command(3).script
         found["stop"] = plan.stop_command().script
         parts = [Part("profile.txt", "1a" * 32, 7), Part("sidecar.err", "1a", 0)]
