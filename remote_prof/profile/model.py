@@ -108,7 +108,8 @@ class Profile:
     ``frequency_hz`` is the sampling frequency (None where weights are no samples),
     ``max_depth`` the profiler's limit of frames a stack, ``lost`` weights that were taken and are
     not in ``weights``, ``tool`` the profiler's name and version as it printed them, ``notes``
-    what the profiler warned of (each once).
+    what the profiler warned of (each once). Not ``walked`` are stacks that a runtime has listed
+    itself: a short one is whole.
 
     Two profiles are equal if their stacks are, in whatever order, and all the rest.
     """
@@ -121,6 +122,7 @@ class Profile:
     lost: int = 0
     tool: str = ""
     notes: tuple[str, ...] = field(default=())
+    walked: bool = True
 
     @classmethod
     def of(cls, stacks: Mapping[Stack, int], **more: Any) -> Profile:

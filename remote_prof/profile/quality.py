@@ -80,7 +80,10 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
         if cuts and not cuts.isdisjoint(stack):
             truncated += weight
         # The callers of nearly all stacks tell that they are not shallow.
-        elif sum(map(is_user.__getitem__, stack[: 2 * SHALLOW_FRAMES])) <= SHALLOW_FRAMES:
+        elif (
+            profile.walked
+            and sum(map(is_user.__getitem__, stack[: 2 * SHALLOW_FRAMES])) <= SHALLOW_FRAMES
+        ):
             shallow += weight * (0 < sum(map(is_user.__getitem__, stack)) <= SHALLOW_FRAMES)
     whole = got or 1
     worst = sorted(nameless.items(), key=lambda item: (-item[1], item[0]))[:_MOST_MODULES]

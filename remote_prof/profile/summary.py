@@ -54,7 +54,8 @@ def top_functions(profile: Profile, limit: int | None = None) -> list[FunctionSh
 def merge(profiles: Iterable[Profile]) -> Profile:
     """Add profiles up, one after the other: none is kept.
 
-    Frequency and depth limit stay only where all agree; notes are united.
+    Frequency and depth limit stay only where all agree; notes are united, and one that is
+    ``walked`` makes the sum so.
     Raises ``ValueError`` where units differ (samples and microseconds do not add up); a profile
     without stacks fits any.
     """
@@ -67,7 +68,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     frequencies, depths = set(), set()
     tools: dict[str, None] = {}
     notes: dict[str, None] = {}
-    lost = 0
+    lost, walked = 0, False
     for part in chain((alone, more), parts):
         if part.weights:
             unit = unit or part.unit
@@ -81,6 +82,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         tools |= {part.tool: None} if part.tool else {}
         notes |= dict.fromkeys(part.notes)
         lost += part.lost
+        walked = walked or part.walked
     return folder.profile(
         unit=unit or "samples",
         frequency_hz=_agreed(frequencies),
@@ -88,6 +90,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         lost=lost,
         tool=", ".join(tools),
         notes=tuple(notes),
+        walked=walked,
     )
 
 
