@@ -24,8 +24,8 @@ from remote_prof.profile.model import Frame, FrameKind, Profile
 from remote_prof.profile.summary import merge
 
 _HEAD = re.compile(
-    rb"^@@ file (?P<name>[a-z]{1,20}-[0-9]{1,10}\.(?:pb\.gz|cpuprofile|jfr|txt)) (?P<pid>[0-9]{1,10}) "
-    rb"(?P<process>[^\n]{1,200})\n",
+    rb"^@@ file (?P<name>[a-z]{1,20}-[0-9]{1,10}\.(?:pb\.gz|cpuprofile|jfr|txt)) "
+    rb"(?P<pid>[0-9]{1,10}) (?P<process>[^\n]{1,200})\n",
     re.MULTILINE,
 )
 

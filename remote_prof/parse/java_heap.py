@@ -21,8 +21,14 @@ _ROW = re.compile(r" *\d{1,18}: +\d{1,18} +(\d{1,18})  (\S.*?)(?: \(([^()]*)\))?
 _ADDRESS = re.compile(r"[/+]0x[0-9a-f]{1,16}")
 # As the JVM spells types in the names of arrays (JVMS 4.3.2).
 _PRIMITIVES = {
-    **{"B": "byte", "C": "char", "D": "double", "F": "float"},
-    **{"I": "int", "J": "long", "S": "short", "Z": "boolean"},
+    "B": "byte",
+    "C": "char",
+    "D": "double",
+    "F": "float",
+    "I": "int",
+    "J": "long",
+    "S": "short",
+    "Z": "boolean",
 }
 
 

@@ -1,4 +1,4 @@
-"""A thread dump of HotSpot (``jcmd Thread.print``, jstack, SIGQUIT), made a profile.
+r"""A thread dump of HotSpot (``jcmd Thread.print``, jstack, SIGQUIT), made a profile.
 
 Each Java thread counts once; what locks it holds and waits for stays in the text::
 
@@ -26,7 +26,7 @@ _RECOGNISED = re.compile(rb"^Full thread dump ", re.MULTILINE)
 _STATE = re.compile(r"   java\.lang\.Thread\.State: ([A-Z_]{1,20})")
 _CODE = re.compile(r"\s+at ([^()\s][^()]*)\(([^()]*)\)")
 _ADDRESS = re.compile(r"[/+]0x[0-9a-f]{1,16}")
-_DEADLOCKS = re.compile(r"Found (\d{1,9}) deadlocks?\.")
+_DEADLOCKS = re.compile(r"Found \d{1,9} deadlocks?\.")
 
 
 def recognises_java_threads(head: bytes) -> bool:
@@ -65,8 +65,8 @@ def parse_java_threads(data: bytes, *, keep_offsets: bool = False) -> Profile:
             # What comes now is no thread's.
             take()
             name, thread, leaf_first = None, None, []
-            if deadlocks := _DEADLOCKS.fullmatch(line):
-                notes.append(f"deadlocks: {deadlocks[1]}; the dump's text says of which threads")
+            if _DEADLOCKS.fullmatch(line):
+                notes.append(f"the JVM has f{line[1:-1]}: the dump's text says of which threads")
     take()
     return folder.profile(unit=UNIT, notes=tuple(dict.fromkeys(notes)), walked=False)
 

@@ -29,7 +29,9 @@ UNIT = "threads"
 _PROCESS = re.compile(r"(Parent )?Process (\d{1,10}): ?(.*)")
 _THREAD = re.compile(r'Thread (?:0x)?[0-9A-Fa-f]{1,20} \(([a-z+]{1,40})\)(?:: "(.*)")?')
 _CODE = re.compile(r" {4}(\S.*)")
-_RECOGNISED = re.compile(rb"^Thread (?:0x)?[0-9A-Fa-f]{1,20} \((?:active|idle)[a-z+]{0,40}\)", re.M)
+_RECOGNISED = re.compile(
+    rb"^Thread (?:0x)?[0-9A-Fa-f]{1,20} \((?:active|idle)[a-z+]{0,40}\)", re.MULTILINE
+)
 
 
 def recognises_pyspy_dump(head: bytes) -> bool:
@@ -38,7 +40,7 @@ def recognises_pyspy_dump(head: bytes) -> bool:
 
 
 def parse_pyspy_dump(data: bytes, *, keep_offsets: bool = False) -> Profile:
-    """Parse a dump: processes, threads with what py-spy says of them (``waiter (idle)``), functions.
+    """Parse a dump: processes, threads with what they do (``waiter (idle)``), functions.
 
     A process that another one of the dump has started stands under that. Raises ParseError where it
     is too much (``remote_prof.profile.limits``).
@@ -47,7 +49,8 @@ def parse_pyspy_dump(data: bytes, *, keep_offsets: bool = False) -> Profile:
     processes: dict[int, Frame] = {}
     parents: dict[int, int] = {}
     threads: list[tuple[int, Frame, list[str]]] = []
-    process, codes = 0, None
+    process = 0
+    codes: list[str] | None = None  # of the thread that is being read
     for line in text.split("\n"):
         if codes is not None and (code := _CODE.fullmatch(line)):
             codes.append(code[1])
