@@ -169,7 +169,8 @@ class Stages:
             return
         text = _STAGES.get(stage, stage)
         if stage == "sampling":
-            text = f"sampling for {self._duration_s:g} s"
+            # What is taken once is there when that is said.
+            text = f"sampling for {self._duration_s:g} s" if self._duration_s else "taken"
         if self._live is None:
             note(f"{host}: {text} ({time.monotonic() - self._begun:.1f} s)")
             return

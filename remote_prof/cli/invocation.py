@@ -31,6 +31,37 @@ def resolve_settings(flags: Mapping[str, object]) -> ResolvedSettings:
     return resolved
 
 
+def check_request(values: Settings, asked: Mapping[str, object]) -> None:
+    """Refuse options that were given and would change nothing; None is not given.
+
+    Raises UsageError.
+    """
+    from remote_prof.engines import KNOWN
+    from remote_prof.run.report import find_event
+
+    event = find_event(values.engine, values.event)
+    if event.name == "script" and asked["script"] is None:
+        raise UsageError(
+            "--engine script needs a script",
+            hint="give it by --script FILE: docs/engines.md says what it has to declare",
+        )
+    given = {option for option, value in asked.items() if value is not None}
+    if "duration" in given and event.once:
+        raise UsageError(
+            f"--event {event.name} is taken once: it has no duration",
+            hint="leave --duration away",
+        )
+    if "frequency" in given and not event.sampled:
+        why = "is taken once" if event.once else "counts every event"
+        raise UsageError(
+            f"--event {event.name} {why}: it has no frequency", hint="leave --frequency away"
+        )
+    heeded = {"duration", "frequency", *KNOWN.options(values.engine, event.name)}
+    for option in sorted(given - heeded):
+        flag = f"--{option.replace('_', '-')}"
+        raise UsageError(f"--engine {values.engine} has no {flag}", hint=f"leave {flag} away")
+
+
 def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags | None) -> list[Host]:
     """Return the hosts that a pattern means, with what the flags say about them.
 
@@ -169,6 +200,7 @@ def make_jobs(
     from remote_prof.run.report import find_event
 
     run_id, values = new_run_id(), settings.values
+    event = find_event(values.engine, values.event)
     shown = shown or ViewFlags()
     view = shown.view()
     formats = check_formats(values.formats)
@@ -187,9 +219,9 @@ def make_jobs(
             target=str(spec) if spec else "",
             scope=spec.scope if spec else values.scope,
             engine=values.engine,
-            duration_s=values.duration_s,
+            duration_s=0.0 if event.once else values.duration_s,
             frequency_hz=values.frequency_hz,
-            event=find_event(values.engine, values.event).name,
+            event=event.name,
             native=values.native,
             call_graph=values.call_graph,
             script=script,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host
     from remote_prof.run.invocation import Outcome
-    from remote_prof.settings import ResolvedSettings, Settings
+    from remote_prof.settings import ResolvedSettings
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -31,6 +31,8 @@ $ remote-prof run -H prod-3 -C shop/web -d 30 -F 199 --stacks user
 $ remote-prof run -H prod-3 -C api --event offcpu
 
 $ remote-prof run -H prod-3 -C api --engine pyspy
+
+$ remote-prof run -H prod-3 -C api --event dump
 
 $ remote-prof run -H prod-3 -C api --process worker
 
@@ -114,7 +116,7 @@ def run(
             "--duration",
             "-d",
             metavar="TIME",
-            help="How long to sample: 30, 30s, 2m (10s).",
+            help="How long to sample: 30, 30s, 2m (10s); a dump takes none.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -185,6 +187,7 @@ def run(
     meantime, and leaves the host as it was.
     """
     from remote_prof.cli.invocation import (
+        check_request,
         resolve_settings,
         select_hosts,
         target_spec,
@@ -234,14 +237,15 @@ def run(
             open_graph=open_graph,
             verbose=verbose,
         )
-    _check(
-        settings.values,
-        frequency=frequency,
-        stacks=stacks,
-        native=native or None,
-        call_graph=call_graph,
-        script=script,
-    )
+    asked_for = {
+        "duration": duration,
+        "frequency": frequency,
+        "stacks": stacks,
+        "native": native or None,
+        "call_graph": call_graph,
+        "script": script,
+    }
+    check_request(settings.values, asked_for)
     text = _script(script)
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
@@ -268,28 +272,6 @@ def run(
     )
 
 
-def _check(values: Settings, *, frequency: int | None, **asked: object) -> None:
-    """Refuse what was asked for and would change nothing. Raises UsageError."""
-    from remote_prof.engines import KNOWN
-    from remote_prof.run.report import find_event
-
-    event = find_event(values.engine, values.event)
-    if event.name == "script" and asked["script"] is None:
-        raise UsageError(
-            "--engine script needs a script",
-            hint="give it by --script FILE: docs/engines.md says what it has to declare",
-        )
-    if frequency is not None and not event.sampled:
-        raise UsageError(
-            f"every event of --event {event.name} counts: it has no frequency",
-            hint="leave --frequency away",
-        )
-    for option in asked.keys() - KNOWN.options(values.engine, event.name):
-        if asked[option] is not None:
-            flag = f"--{option.replace('_', '-')}"
-            raise UsageError(f"--engine {values.engine} has no {flag}", hint=f"leave {flag} away")
-
-
 def _script(name: str | None) -> str:
     from remote_prof.cli.files import read_input
     from remote_prof.engines.script import read_script
@@ -312,7 +294,7 @@ def _run(
     from remote_prof.run.invocation import run_jobs
 
     jobs = make_jobs(hosts, spec, settings, shown=shown, script=script)
-    with console.progress(settings.values.duration_s) as watch:
+    with console.progress(jobs[0].request.duration_s) as watch:
         outcome = run_jobs(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remote_prof.engines.base import Engine, Event, ProfileRequest
+from remote_prof.engines.sidecar import none_runs
 from remote_prof.errors import UsageError
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
@@ -76,33 +77,24 @@ class Engines:
         """Choose for a target; all that speaks against it is said.
 
         ``auto``: CPU time is sampled by bpftrace (by perf, where stacks are to be unwound as that
-        alone can), and what runs in an interpreter or a VM by that
-        language's profiler, too. What else is measured has one engine: the first that can. Without
-        a target it is what can be said of the host.
+        alone can), and what runs in an interpreter or a VM by that language's profiler, too. What
+        else is measured has one engine, the first that can; but what profilers of several languages
+        measure and none of any program (a dump), each measures of its own processes. Without a
+        target it is what can be said of the host.
         """
         engines = self.named(name)
         able = [engine for engine in engines if request.event in engine.events]
         if name == AUTO and request.call_graph != "fp":
             able = [e for e in able if e.language or "call_graph" in e.options] or able
         first = able[0]
+        if target is not None and len(able) > 1 and all(engine.language for engine in able):
+            return _of_their_own(able, request, facts, target)
         if name != AUTO or target is None or first.language or request.event != "cpu":
             against = first.problems(request, facts, target)
             return Choice(((first, target),) if target else (), tuple(against))
         against_first = first.problems(request, facts, target)
-        chosen: list[tuple[Engine, Target]] = []
-        problems: list[Problem] = []
-        for engine in able[1:]:
-            own = [p for p in target.processes if p.language == engine.language]
-            # Of several for one language it is the first.
-            taken = {other.language for other, _ in chosen}
-            if not own or engine.language in taken:
-                continue
-            part = replace(target, processes=tuple(own)) if target.scope == "process" else target
-            against = engine.problems(request, facts, part)
-            if not any(problem.severity is Severity.ERROR for problem in against):
-                chosen.append((engine, part))
-                problems.append(_chosen(engine, own))
-            problems += map(_no_error, against)
+        chosen, problems = _by_language(able[1:], request, facts, target)
+        problems = [_no_error(problem) for problem in problems]
         if not chosen or not any(p.severity is Severity.ERROR for p in against_first):
             others = [
                 p.pid for e, _ in chosen for p in target.processes if p.language == e.language
@@ -111,6 +103,47 @@ class Engines:
         else:
             against_first = list(map(_no_error, against_first))
         return Choice(tuple(chosen), (*against_first, *problems, *_one_flag_more(target)))
+
+
+def _by_language(
+    engines: Sequence[Engine], request: ProfileRequest, facts: HostFacts, target: Target
+) -> tuple[list[tuple[Engine, Target]], list[Problem]]:
+    """Return the engines whose language runs in a target and that can, and what is said of each."""
+    chosen: list[tuple[Engine, Target]] = []
+    problems: list[Problem] = []
+    for engine in engines:
+        own = [p for p in target.processes if p.language == engine.language]
+        # Of several for one language it is the first.
+        if not own or engine.language in {other.language for other, _ in chosen}:
+            continue
+        part = replace(target, processes=tuple(own)) if target.scope == "process" else target
+        against = engine.problems(request, facts, part)
+        if not any(problem.severity is Severity.ERROR for problem in against):
+            chosen.append((engine, part))
+            problems.append(_chosen(engine, own))
+        problems += against
+    return chosen, problems
+
+
+def _of_their_own(
+    engines: Sequence[Engine], request: ProfileRequest, facts: HostFacts, target: Target
+) -> Choice:
+    """Choose for what no engine of any program measures: one that cannot costs no other."""
+    chosen, problems = _by_language(engines, request, facts, target)
+    if not chosen and not problems:
+        # Some languages nothing tells beforehand (Go): whoever can look, looks.
+        for engine in engines:
+            against = engine.problems(request, facts, target)
+            if not any(problem.severity is Severity.ERROR for problem in against):
+                return Choice(((engine, target),), tuple(against))
+    if chosen:
+        problems = list(map(_no_error, problems))
+    elif not problems:
+        what = " and no ".join(engine.language for engine in engines)
+        names = " or ".join(engine.name for engine in engines)
+        fix = f"name the process (--process, --pid) and what it runs (--engine {names})"
+        problems = [none_runs(target, what, fix)]
+    return Choice(tuple(chosen), tuple(problems))
 
 
 def _chosen(engine: Engine, processes: Sequence[Process]) -> Problem:

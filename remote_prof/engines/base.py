@@ -22,6 +22,7 @@ class Event:
 
     ``sampled``: what counts is looked at so many times a second; else every event counts.
     ``of_cpu_time``: it is on each CPU, so that the CPU time tells how many samples to expect.
+    ``once``: it is taken at one moment (a dump): a run is over when it has it, and has no duration.
     """
 
     name: str
@@ -29,11 +30,14 @@ class Event:
     unit: str
     sampled: bool = False
     of_cpu_time: bool = False
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileRequest:
     """What is to be measured. ``stacks`` is user, kernel or both; ``event`` one of the engine's.
+
+    ``duration_s`` is 0 for an event that is taken once.
 
     ``native``: frames of native code between those of an interpreter. ``call_graph`` is how stacks
     are unwound: fp, dwarf or lbr. ``script`` is the text of a script of the user's own.

@@ -30,7 +30,6 @@ _OPEN_S = 60  # at most, before the sampling: 2 s for each port that does not an
 # After INT, also a user's: the client waits 20 s for the answers.
 _KILL_AFTER_S = 40
 _FREQUENCY_HZ = 100  # Go's own
-_AT_ONCE = ("heap", "goroutine")
 _UNITS = {
     "cpu": "samples",
     "heap": "bytes",
@@ -59,9 +58,9 @@ class GoPprof:
         event.name: event
         for event in (
             Event("cpu", "on-CPU, by Go itself", "samples", sampled=True),
-            Event("heap", "memory in use", "bytes"),
+            Event("heap", "memory in use", "bytes", once=True),
             Event("allocs", "memory allocated", "bytes"),
-            Event("goroutine", "goroutines that there are", "goroutines"),
+            Event("goroutine", "goroutines that there are", "goroutines", once=True),
             Event("mutex", "waiting that holders of locks caused", "us"),
             Event("block", "waiting for channels and locks", "us"),
         )
@@ -69,8 +68,8 @@ class GoPprof:
 
     def describe(self, request: ProfileRequest) -> str:
         """Say how long is sampled, and how often; or that it is done at once."""
-        if request.event in _AT_ONCE:
-            return "at one moment"
+        if self.events[request.event].once:
+            return "taken once"
         often = f" at {_FREQUENCY_HZ} Hz, Go's own" if request.event == "cpu" else ""
         return f"{_seconds(request)} s{often}"
 

@@ -1,5 +1,7 @@
 """Java by JDK Flight Recorder, which every HotSpot JVM has in it: jattach asks for a recording.
 
+What is taken once, a dump of the threads or a histogram of the heap, the JVM itself writes as text.
+
 It works in the target's own pid namespace, as the target's user: the JVM answers nobody else.
 """
 
@@ -7,16 +9,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, bounded, none_runs, running
+from remote_prof.engines.sidecar import (
+    DUMP_S,
+    GRACE_S,
+    bounded,
+    most_dump_blocks,
+    none_runs,
+    running,
+)
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
 from remote_prof.parse.enclosed import parse_enclosed
+from remote_prof.parse.java_heap import parse_java_heap
+from remote_prof.parse.java_threads import parse_java_threads
 from remote_prof.parse.jfr import parse_jfr
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
@@ -25,9 +37,25 @@ from remote_prof.templates import render
 _DENIED = re.compile(r"Could not start attach|[Pp]ermission denied|not permitted")
 _TOOL = re.compile(rb"# (jattach [^\n]{1,100})\n")
 _ANSWER_S = 30  # the first command loads the recorder: 1 to 5 s on a busy host
+_HELLO_S = 10  # before a dump, for which nothing has to be loaded
 _ALLOCATIONS = 300  # samples a second, as in the JDK's own "profile"
 _THRESHOLD_US = 100
 _MOST_MIB = 40  # of a recording, which is what the reader takes
+
+
+class _Dump(NamedTuple):
+    """What a JVM is asked for, what its answer has in it, what the file is called, who reads it."""
+
+    command: str
+    mark: str
+    file: str
+    parse: Callable[..., Profile]
+
+
+_DUMPS = {
+    "dump": _Dump("Thread.print", "Full thread dump", "threads", parse_java_threads),
+    "heap": _Dump("GC.class_histogram", "#instances", "heap", parse_java_heap),
+}
 
 
 class Java:
@@ -37,7 +65,7 @@ class Java:
     program = "jattach"
     pids_inside = True
     encloses = True
-    purpose = "Java: methods and threads of the JVMs in the container, allocations, locks"
+    purpose = "Java: methods and threads of the JVMs in the container, allocations, locks, heap"
     options: frozenset[str] = frozenset()
     language = "Java"
     vm_threads: re.Pattern[str] | None = re.compile(
@@ -50,6 +78,8 @@ class Java:
             Event("cpu", "threads that run Java code", "samples", sampled=True),
             Event("alloc", "bytes of new objects", "bytes"),
             Event("lock", "waiting for locks", "us"),
+            Event("dump", "all threads at one moment", "threads", once=True),
+            Event("heap", "live objects on the heap", "bytes", once=True),
         )
     }
 
@@ -57,6 +87,8 @@ class Java:
         """Say how long is recorded, and how often the threads are looked at."""
         if request.event == "cpu":
             return f"{_seconds(request)} s at {_frequency_hz(request)} Hz"
+        if self.events[request.event].once:
+            return "taken once"
         return f"{_seconds(request)} s of JDK Flight Recorder"
 
     def problems(
@@ -96,19 +128,8 @@ class Java:
         """
         found = running(target, self.language)
         inside = [process.container_pid for process in found]
-        duration_s = _seconds(request)
-        script = render(
-            "java/sidecar.sh.j2",
-            pids=inside,
-            event=request.event,
-            duration_s=duration_s,
-            period_ms=_period_ms(request),
-            allocations=_ALLOCATIONS,
-            threshold_us=_THRESHOLD_US,
-            most_mib=_MOST_MIB,
-            answer_s=_ANSWER_S,
-            recording_s=duration_s + GRACE_S,
-        )
+        once = self.events[request.event].once
+        script = _dump_script(request, inside) if once else _recording_script(request, inside)
         what = "JVM" if len(inside) == 1 else "JVMs"
         numbers = ", ".join(map(str, inside))
         user = _user(found[0]) if found else "0:0"
@@ -134,7 +155,10 @@ class Java:
 
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse the recordings that the sidecar printed. Raises ParseError."""
-        read = partial(parse_jfr, keep_offsets=keep_offsets, event=request.event)
+        if request.event in _DUMPS:
+            read = partial(_DUMPS[request.event].parse, keep_offsets=keep_offsets)
+        else:
+            read = partial(parse_jfr, keep_offsets=keep_offsets, event=request.event)
         profile = parse_enclosed(raw, read)
         tool = _TOOL.match(raw)
         cut = () if b"\n@@ end " in raw else ("the output ends before the end of the run",)
@@ -145,6 +169,36 @@ class Java:
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
             notes=(*cut, *profile.notes),
         )
+
+
+def _recording_script(request: ProfileRequest, inside: list[int]) -> str:
+    duration_s = _seconds(request)
+    return render(
+        "java/sidecar.sh.j2",
+        pids=inside,
+        event=request.event,
+        duration_s=duration_s,
+        period_ms=_period_ms(request),
+        allocations=_ALLOCATIONS,
+        threshold_us=_THRESHOLD_US,
+        most_mib=_MOST_MIB,
+        answer_s=_ANSWER_S,
+        recording_s=duration_s + GRACE_S,
+    )
+
+
+def _dump_script(request: ProfileRequest, inside: list[int]) -> str:
+    dump = _DUMPS[request.event]
+    return render(
+        "java/dump.sh.j2",
+        pids=inside,
+        command=dump.command,
+        mark=dump.mark,
+        file=dump.file,
+        answer_s=_HELLO_S,
+        dump_s=DUMP_S,
+        most_blocks=most_dump_blocks(len(inside)),
+    )
 
 
 def _user(process: Process) -> str:

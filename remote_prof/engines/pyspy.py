@@ -12,17 +12,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, none_runs, topmost
+from remote_prof.engines.sidecar import (
+    DUMP_S,
+    GRACE_S,
+    KILL_AFTER_S,
+    bounded,
+    most_dump_blocks,
+    none_runs,
+    topmost,
+)
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.pyspy import parse_pyspy
+from remote_prof.parse.pyspy_dump import parse_pyspy_dump
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem
 from remote_prof.templates import render
 
 _RIGHTS = ("SYS_PTRACE",)
 _DENIED = re.compile(r"Permission [Dd]enied|not permitted")
-_OPTIONS = {"cpu": (), "wall": ("--idle",), "gil": ("--gil",)}
+_OPTIONS = {"cpu": ("--threads",), "wall": ("--threads", "--idle"), "gil": ("--threads", "--gil")}
 _MOST_PIDS = 4096
 
 
@@ -43,12 +52,15 @@ class PySpy:
             Event("cpu", "busy threads", "samples", sampled=True),
             Event("wall", "threads, waiting ones too", "samples", sampled=True),
             Event("gil", "threads that hold the GIL", "samples", sampled=True),
+            Event("dump", "all threads at one moment", "threads", once=True),
         )
     }
 
     def describe(self, request: ProfileRequest) -> str:
         """Say how long and how often the threads are looked at."""
         native = ", native frames too" if request.native else ""
+        if self.events[request.event].once:
+            return f"taken once{native}"
         return f"{_seconds(request)} s at {request.frequency_hz} Hz{native}"
 
     def problems(
@@ -72,11 +84,12 @@ class PySpy:
         """Return the one sidecar: it needs one right, and no wider one would help."""
         whole = target.scope == "container"
         inside = [process.container_pid for process in topmost(target, self.language)]
-        options = ["--threads", *_OPTIONS[request.event]]
+        once = self.events[request.event].once
+        options = [*_OPTIONS.get(request.event, ())]
         options += ["--subprocesses"] if whole else []
         options += ["--native"] if request.native else []
         script = render(
-            "pyspy/sidecar.sh.j2",
+            "pyspy/dump.sh.j2" if once else "pyspy/sidecar.sh.j2",
             pids=inside,
             whole=whole,
             duration_s=_seconds(request),
@@ -84,6 +97,8 @@ class PySpy:
             options=" ".join(options),
             kill_after_s=KILL_AFTER_S,
             timeout_s=_seconds(request) + GRACE_S,
+            dump_s=DUMP_S,
+            most_blocks=most_dump_blocks(len(inside)),
         )
         what = "interpreter" if len(inside) == 1 else "interpreters"
         numbers = ", ".join(map(str, inside))
@@ -110,6 +125,8 @@ class PySpy:
 
     def parse(self, raw: bytes, request: ProfileRequest, *, keep_offsets: bool = False) -> Profile:
         """Parse what the sidecar printed. Raises ParseError."""
+        if self.events[request.event].once:
+            return parse_pyspy_dump(raw, keep_offsets=keep_offsets)
         profile = parse_pyspy(raw, keep_offsets=keep_offsets)
         # Threads that wait, or hold a lock, are no CPU time.
         return replace(

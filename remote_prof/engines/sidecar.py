@@ -18,6 +18,10 @@ _PIDS_LIMIT = 64
 GRACE_S = 60
 MOST_SHOWN = 8
 KILL_AFTER_S = 20
+# For a process to answer with a dump: with all else less than a launcher waits for a sidecar.
+DUMP_S = 45
+# Of all dumps together, in memory: 10,000 threads of 50 frames are 30 MiB.
+_MOST_DUMPED_BYTES = 48 << 20
 
 
 def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_text: str) -> Sidecar:
@@ -39,6 +43,11 @@ def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_te
         cpu_limit=_CPU_LIMIT if engine.cpu_limit else None,
         pids_limit=_PIDS_LIMIT if engine.pids_limit else None,
     )
+
+
+def most_dump_blocks(processes: int) -> int:
+    """Return how large the dump of each of so many processes may be, in blocks of 512 bytes."""
+    return max(1, _MOST_DUMPED_BYTES // 512 // max(1, processes))
 
 
 def running(target: Target, language: str) -> list[Process]:

@@ -14,12 +14,15 @@ from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpft
 from remote_prof.parse.compose import without_prefixes
 from remote_prof.parse.cpuprofile import parse_cpuprofile, recognises_cpuprofile
 from remote_prof.parse.enclosed import has_enclosed, parse_enclosed
+from remote_prof.parse.java_heap import parse_java_heap, recognises_java_heap
+from remote_prof.parse.java_threads import parse_java_threads, recognises_java_threads
 from remote_prof.parse.jfr import parse_jfr, recognises_jfr
 from remote_prof.parse.mojo import parse_mojo, recognises_mojo
 from remote_prof.parse.packed import unpack
 from remote_prof.parse.perf import parse_perf, recognises_perf
 from remote_prof.parse.pprof import parse_pprof, recognises_pprof
 from remote_prof.parse.pyspy import parse_pyspy, recognises_pyspy
+from remote_prof.parse.pyspy_dump import parse_pyspy_dump, recognises_pyspy_dump
 from remote_prof.parse.speedscope import parse_speedscope, recognises_speedscope
 from remote_prof.profile.folded import parse_folded, recognises_folded
 from remote_prof.profile.model import Profile
@@ -79,7 +82,10 @@ READERS: Mapping[str, Reader] = MappingProxyType(
             Reader("speedscope", "speedscope's JSON", recognises_speedscope, parse_speedscope),
             Reader("cpuprofile", "V8's CPU profile", recognises_cpuprofile, parse_cpuprofile),
             Reader("austin", "text of austin", recognises_austin, parse_austin),
+            Reader("py-spy-dump", "py-spy dump", recognises_pyspy_dump, parse_pyspy_dump),
             Reader("py-spy", "py-spy's raw format", recognises_pyspy, parse_pyspy),
+            Reader("jstack", "a JVM's thread dump", recognises_java_threads, parse_java_threads),
+            Reader("class-histogram", "a JVM's heap", recognises_java_heap, parse_java_heap),
             Reader("perf", "text of perf script", recognises_perf, parse_perf),
             Reader("folded", "folded stacks", recognises_folded, _parse_folded),
         )

@@ -49,7 +49,7 @@ def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
     unless ``keep_offsets``: ``leaf (app.py:4)`` is a name then. Raises ``ParseError`` as
     ``remote_prof.profile.folded.parse_folded`` does, whose leniency this has.
     """
-    tool, notes = _TOOL.match(data), tuple(_notes(data))
+    tool, notes = tool_of(data), tuple(_notes(data))
     lost = sum(int(match[2]) for match in _ERRORS.finditer(data))
     data = _MESSAGES.sub(b"", data.replace(b"\r\n", b"\n"))  # line numbers stay as they are
     if b"process " in data:
@@ -57,17 +57,27 @@ def parse_pyspy(data: bytes, *, keep_offsets: bool = False) -> Profile:
     profile = parse_folded(data, read_name=partial(_frame, keep_offsets=keep_offsets))
     return replace(
         profile,
-        tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
+        tool=tool,
         lost=lost,
         notes=notes + profile.notes,
     )
 
 
+def tool_of(data: bytes) -> str:
+    """Return the version that our sidecar has told, or nothing."""
+    tool = _TOOL.match(data)
+    return tool[1].decode("utf-8", "replace").strip() if tool else ""
+
+
+def ends_early(data: bytes) -> bool:
+    """Tell whether our sidecar's output is cut: what py-spy wrote by itself has no end mark."""
+    return _TOOL.match(data) is not None and b"\n@@ end " not in data
+
+
 def _notes(data: bytes) -> Iterator[str]:
     if _LATE.search(data):
         yield "py-spy came too late to some samples: sample less often (--frequency)"
-    # Ours ends with a mark; one that py-spy wrote by itself begins with none.
-    if _TOOL.match(data) and b"\n@@ end " not in data:
+    if ends_early(data):
         yield "the output ends before the end of the run"
 
 
@@ -82,6 +92,11 @@ def _frame(name: str, *, keep_offsets: bool) -> Frame:
     thread = _THREAD.fullmatch(name)
     if thread:
         return Frame(thread[1] or name, FrameKind.PROCESS)
+    return code_frame(name, keep_offsets=keep_offsets)
+
+
+def code_frame(name: str, *, keep_offsets: bool) -> Frame:
+    """Make the frame of a function as py-spy writes it: ``leaf (app.py:4)``, ``f (libc.so.6)``."""
     placed = _PLACED.fullmatch(name)
     if not placed:
         return parse_frame(name)

@@ -54,7 +54,8 @@ def top_functions(profile: Profile, limit: int | None = None) -> list[FunctionSh
 def merge(profiles: Iterable[Profile]) -> Profile:
     """Add profiles up, one after the other: none is kept.
 
-    Frequency and depth limit stay only where all agree; notes are united.
+    Frequency and depth limit stay only where all agree; notes are united. Stacks are whole where
+    those of all are.
     Raises ``ValueError`` where units differ (samples and microseconds do not add up); a profile
     without stacks fits any.
     """

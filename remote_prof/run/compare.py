@@ -128,7 +128,7 @@ def _of_run(
         profile=profile,
         quality=quality,
         samples=count_samples(profile),
-        duration_s=request.duration_s,
+        duration_s=request.duration_s or None,
         scope=_scope(tuple(engines), request),
         problems=(*missing, *hints(whole, quality)),
     )

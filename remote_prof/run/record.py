@@ -110,10 +110,10 @@ def status_of(error: RemoteProfError | None, *, interrupted: bool) -> Status:
 def cpu_time_s(seen: Observed, duration_s: float, *, interrupted: bool) -> float | None:
     """Return the CPU time that the target used while it was sampled; None where nobody can tell.
 
-    ``duration_s`` is how long it was to be sampled.
+    ``duration_s`` is how long it was to be sampled; what is taken once (0) has no such time.
     """
     before, after = seen.cpu_before, seen.cpu_after
-    if before is None or after is None or after.at_s <= before.at_s:
+    if before is None or after is None or after.at_s <= before.at_s or not duration_s:
         return None
     window_s = after.at_s - before.at_s
     # The readings are taken a little late and early: they tell the rate.

@@ -207,6 +207,12 @@ def no_samples(
     used = "its CPU use is not known"
     if cpu_time_s is not None:
         used = f"it used {cpu_time_s:.2f} s of CPU time in {sampled_s:.1f} s"
+    if event.once:
+        return NoSamplesError(
+            f"{target.container} on {host}: nothing is in it ({event.title})",
+            evidence="the profiler gave an answer that is empty",
+            hint="see what it said in profile.txt in the run's directory",
+        )
     if not event.of_cpu_time:
         return NoSamplesError(
             f"{target.container} on {host}: nothing to count ({event.title}) in {sampled_s:.1f} s",

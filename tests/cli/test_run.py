@@ -102,6 +102,44 @@ def test_a_dry_run_of_what_cannot_work(cli: Cli, script: Script) -> None:
     assert "next step: did you mean api?" in done.err
 
 
+DUMP = (
+    b"# py-spy 0.4.3\n@@ sampling\n"
+    + (DATA.parents[2] / "recorded/data/py-spy-dump/py-spy-0.4-subprocesses.txt").read_bytes()
+    + b"@@ end 0\n"
+)
+DUMPED = ("-C", "api", "--process", "svc", "--engine", "pyspy", "--event", "dump")
+
+
+def test_what_is_taken_once_has_no_duration_and_no_frequency(cli: Cli, script: Script) -> None:
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", launched(DUMP))]}
+    # What a file says of all runs is no matter of one that has none.
+    Path("remote-prof.toml").write_text("duration = 60\nfrequency = 49\n")
+    done = cli(*RUN, "prod-3", *DUMPED)
+    assert done.code == 0, done.err
+    assert "api on prod-3: 3 threads, py-spy 0.4.3" in done.out
+    assert "quality: sound: 3 threads, 0 lost" in done.out
+    assert "prod-3: taken (" in done.err
+    assert "warning" not in done.err
+    record = json.loads((the_run() / "run.json").read_text())
+    assert record["request"]["duration_s"] == 0
+    (host,) = record["hosts"]
+    assert (host["quality"]["expected"], host["cpu_time_s"]) == (None, None)
+    picture = (the_run() / "hosts/prod-3/api/flamegraph.svg").read_text()
+    assert "all threads at one moment, 3 threads, taken once" in picture
+    shown = cli("runs", "show", "last")
+    assert "api, pyspy, taken once" in shown.out
+    assert "Hz" not in done.out + done.err + picture + shown.out
+    assert cli("report", "last").code == 0
+
+
+def test_a_dump_with_nothing_in_it_is_an_error(cli: Cli, script: Script) -> None:
+    nothing = b"# py-spy 0.4.3\n@@ sampling\n@@ end 0\n"
+    script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", launched(nothing))]}
+    done = cli(*RUN, "prod-3", *DUMPED)
+    assert done.code == 3
+    assert "error: api on prod-3: nothing is in it (all threads at one moment)" in done.err
+
+
 def test_no_samples_are_an_error_with_a_cause(cli: Cli, script: Script) -> None:
     script.hosts = {"prod-3": [("facts", FACTS), ("deploy and follow", launched(EMPTY, cpu_us=0))]}
     done = cli(*RUN, "prod-3", "-C", "api")
@@ -386,6 +424,9 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
             "--engine bpftrace has no --native",
         ),
         (["-H", "prod-3", "-C", "api", "--event", "lock", "-F", "9"], "it has no frequency"),
+        (["-H", "prod-3", "-C", "api", "--event", "dump", "-F", "9"], "it has no frequency"),
+        (["-H", "prod-3", "-C", "api", "--event", "heap", "-d", "9"], "it has no duration"),
+        (["-H", "prod-3", "-C", "api", "--event", "dump", "--stacks", "user"], "has no --stacks"),
         (["-H", "prod-3", "-C", "api", "--format", "png"], "no format 'png'"),
         (["-H", "prod-3", "-C", "api", "-c", "telnet"], "no connection 'telnet'"),
         (["-H", "prod-3", "--label", "a"], "--label 'a' is not KEY=VALUE"),

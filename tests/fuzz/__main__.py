@@ -16,6 +16,7 @@ NAMES = (
     *("bpftrace", "bpftrace_json", "perf", "pprof", "pyspy", "austin", "speedscope", "convert"),
     "cpuprofile",
     "jfr",
+    "dumps",
     *("facts", "follow", "manifest", "inventory"),
 )
 _RSS_LIMIT_MB = 2048

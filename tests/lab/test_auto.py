@@ -73,6 +73,21 @@ def test_one_flame_graph_has_the_functions_of_all(
     assert "profilers: bpftrace: by " in done.err
 
 
+def test_a_dump_has_the_threads_of_all_that_can_be_dumped(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = tool(*RUN, "-H", host.name, "--event", "dump")
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    record = done.run.record
+    assert [sidecar["engine"] for sidecar in record["sidecars"]] == ["pyspy", "java"]
+    assert {stack[0] for stack in done.run.stacks()} == {"python3", "java"}
+    assert any("clerk" in stack[1] for stack in done.run.stacks())
+    assert any("waiter" in stack[1] for stack in done.run.stacks())
+    assert list(done.run.target.glob("threads-*.txt"))
+
+
 def test_a_profiler_that_the_image_lacks_leaves_the_others(
     debian13: LabHost, tool: Tool, stock: Stock
 ) -> None:

@@ -93,6 +93,47 @@ def test_allocations_and_locks_have_about_their_known_shares(
         assert 1_500_000 < weights.total() < 4_500_000
 
 
+def taken_once(tool: Tool, stock: Stock, host: LabHost, container: str, *argv: object) -> Done:
+    """Run what needs no duration, and see that all went well and nothing is left."""
+    done = tool("run", "-C", container, "-H", host.name, *argv)
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert done.run.record["quality"]["expected"] is None
+    assert stock.left(host) == []
+    assert left_in(host, container) == []
+    return done
+
+
+@pytest.mark.parametrize("runner", ["engine", "compose"])
+def test_a_dump_has_all_threads_and_the_locks_in_its_text(
+    runner: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    argv = ("--engine", "java", "--event", "dump", "--runner", runner)
+    done = taken_once(tool, stock, host, "java", *argv)
+    threads = {stack[1].partition(" (")[0]: stack for stack in done.run.stacks()}
+    assert {"server", "allocator", "keeper", "ledger-clerk", "stock-clerk"} <= threads.keys()
+    assert all(stack[0] == "java" for stack in threads.values())
+    assert any("App.writeLedger" in frame for frame in threads["ledger-clerk"])
+    assert any("App.keep" in frame for frame in threads["keeper"])
+    assert set(done.run.stacks().values()) == {1}
+    text = (done.run.target / "threads-1.txt").read_text()
+    assert "Full thread dump" in text
+    assert '"ledger-clerk"' in text
+    assert "all threads at one moment" in (done.run.target / "flamegraph.svg").read_text()
+    assert "sampling for" not in done.err
+    assert done.run.record["sidecars"][0]["tool"].startswith("jattach 2.")
+
+
+def test_the_heap_holds_what_the_program_keeps(host: LabHost, tool: Tool, stock: Stock) -> None:
+    done = taken_once(tool, stock, host, "java", "--engine", "java", "--event", "heap")
+    weights = {stack[-1]: weight for stack, weight in done.run.stacks().items()}
+    assert weights["App$Receipt"] == 10_000 * 40
+    assert "byte[]" in weights
+    assert {len(stack) for stack in done.run.stacks()} == {2}
+    assert " 10000         400000  App$Receipt" in (done.run.target / "heap-1.txt").read_text()
+    assert "frame pointers" not in done.err
+
+
 def test_an_interrupt_keeps_what_was_sampled(host: LabHost, tool: Tool, stock: Stock) -> None:
     running = tool.start(*RUN, "-H", host.name, "-d", 60)
     running.wait_for(SAMPLING)
@@ -161,6 +202,9 @@ def test_two_jvms_of_root_are_taken_and_nothing_of_them_is_a_secret(
             assert secret.encode("utf-16-be") not in data, name
             assert secret.encode("utf-16-le") not in data, name
     assert left_in(host, twins) == []
+    both = taken_once(tool, stock, host, twins, "--event", "dump")
+    assert len(list(both.run.target.glob("threads-*.txt"))) == 2
+    assert Counter(stack[1] for stack in both.run.stacks())["server (TIMED_WAITING)"] <= 2
     host.docker("rm", "-f", twins)
     stock.take(host)
 

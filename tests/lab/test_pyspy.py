@@ -88,6 +88,43 @@ def test_waiting_threads_count_when_that_is_asked_for(
     assert per_thread["MainThread"] == pytest.approx(waits, rel=0.1)
 
 
+@pytest.mark.parametrize("runner", ["engine", "compose"])
+def test_a_dump_has_all_threads_of_all_interpreters(
+    runner: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = tool(*RUN, "-H", host.name, "--event", "dump", "--runner", runner)
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    stacks = list(done.run.stacks())
+    child = ("python3 /opt/app/app.py", "/usr/bin/python3 /opt/app/app.py child")
+    assert sorted(stack[1].partition(" (")[0] for stack in stacks if stack[1] != child[1]) == [
+        "MainThread",
+        "waiter",
+    ]
+    (waiter,) = [stack for stack in stacks if "waiter (" in stack[1]]
+    assert waiter[0] == child[0]
+    assert "wait_for_peer" in waiter
+    (compressing,) = [stack for stack in stacks if stack[:2] == child]
+    assert compressing[2].startswith("MainThread (")
+    assert "serve" in compressing
+    assert done.run.stacks().total() == 3
+    # The text as py-spy printed it is the raw profile.
+    text = (done.run.target / "profile.txt").read_text()
+    assert '): "waiter"\n    wait_for_peer (app.py:' in text
+    record = done.run.record
+    assert (record["quality"]["expected"], record["sidecars"][0]["tool"]) == (None, "py-spy 0.4.3")
+    assert "sampling for" not in done.err
+
+
+def test_a_dump_has_native_frames_on_request(debian13: LabHost, tool: Tool, stock: Stock) -> None:
+    done = tool(*RUN, "-H", debian13.name, "--event", "dump", "--native")
+    assert done.code == 0, done.err
+    nameless = {"[unknown]", "[libc.so.6]"}
+    assert any(nameless & set(stack) for stack in done.run.stacks())
+    assert stock.left(debian13) == []
+
+
 def test_native_frames_are_shown_on_request(debian13: LabHost, tool: Tool, stock: Stock) -> None:
     done = profiled(tool, stock, debian13, "--native")
     stacks = done.run.stacks()

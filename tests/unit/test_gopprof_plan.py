@@ -101,8 +101,8 @@ def test_auto_leaves_cpu_time_to_the_kernel_and_asks_go_for_what_it_alone_knows(
     [
         ("cpu", "10 s at 100 Hz, Go's own"),
         ("mutex", "10 s"),
-        ("heap", "at one moment"),
-        ("goroutine", "at one moment"),
+        ("heap", "taken once"),
+        ("goroutine", "taken once"),
     ],
 )
 def test_what_is_asked_for_is_told(event: str, said: str) -> None:

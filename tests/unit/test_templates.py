@@ -206,7 +206,9 @@ def scripts() -> dict[str, str]:
         found["sidecar austin"] = (
             Austin().plan(replace(request, event="cpu"), host.facts, python)[0].script
         )
-        found["sidecar pyspy"] = PySpy().plan(request, host.facts, python)[0].script
+        for event in PySpy.events:
+            asked = replace(request, event=event)
+            found[f"sidecar pyspy {event}"] = PySpy().plan(asked, host.facts, python)[0].script
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
         java = replace(target, processes=(replace(target.processes[0], name="java"),))

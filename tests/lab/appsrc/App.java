@@ -4,7 +4,8 @@
  * <p>handleRequest spends three quarters of its time in renderReply and one in parseRequest; it is
  * at work a quarter of the time. A thread "allocator" stores things: three quarters of the bytes are
  * asked for in storeReply, one in storeToken. A thread "keeper" holds the ledger three times as long
- * as the stock, and two clerks wait for them, in writeLedger and in takeStock. "App count" does one thing as often as it can, and prints ten times
+ * as the stock, and two clerks wait for them, in writeLedger and in takeStock. 10,000 receipts of 40
+ * bytes are kept. "App count" does one thing as often as it can, and prints ten times
  * a second the time, its CPU time (both in nanoseconds), and how often it has done it.
  */
 public class App {
@@ -12,6 +13,13 @@ public class App {
     static volatile byte[] stored;
     static final Object LEDGER = new Object();
     static final Object STOCK = new Object();
+    static final Receipt[] RECEIPTS = new Receipt[10_000];
+
+    static class Receipt {
+        long number;
+        long customer;
+        long amount;
+    }
 
     interface Work {
         void once() throws InterruptedException;
@@ -120,6 +128,9 @@ public class App {
     public static void main(String[] arguments) throws InterruptedException {
         if (arguments.length > 0 && arguments[0].equals("count")) {
             count();
+        }
+        for (int each = 0; each < RECEIPTS.length; each++) {
+            RECEIPTS[each] = new Receipt();
         }
         start("allocator", App::store);
         start("keeper", App::keep);
