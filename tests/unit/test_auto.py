@@ -78,6 +78,20 @@ def test_what_perf_alone_can_unwind_perf_samples() -> None:
     assert chosen(target("svc"), replace(dwarf, event="offcpu")) == ["bpftrace"]
 
 
+def test_of_several_for_one_language_the_first_measures() -> None:
+    assert chosen(target("svc", "python3")) == ["bpftrace", "pyspy"]
+    assert chosen(target("svc", "python3"), replace(REQUEST, event="wall")) == ["pyspy"]
+    assert chosen(target("svc", "python3"), replace(REQUEST, event="memory")) == ["austin"]
+
+
+def test_what_nothing_tells_beforehand_is_looked_at_where_no_other_can() -> None:
+    heap = replace(REQUEST, event="heap")
+    assert chosen(target("svc", "java"), heap) == ["java"]
+    assert chosen(target("svc"), heap) == ["gopprof"]
+    against = KNOWN.choose(AUTO, heap, FACTS, target("python3")).problems
+    assert [p.what for p in against] == ["no Java and no Go runs in api"]
+
+
 def test_where_bpftrace_cannot_the_others_still_do() -> None:
     locked = replace(FACTS, lockdown="confidentiality")
     choice = KNOWN.choose(AUTO, REQUEST, locked, target("svc", "python3"))
