@@ -1,9 +1,9 @@
 """What a profiled program pays: its pace alone, with each engine and event, and with them by hand.
 
 A container of the lab does one kind of thing as often as it can: computes, switches between two
-threads on one CPU, faults pages, allocates, calls the kernel, or runs Python or Java. In turns:
-alone, profiled by ``remote-prof run``, and by the same tool by hand (bpftrace: a program of one
-line; Java: the JDK's own settings).
+threads on one CPU, faults pages, allocates, calls the kernel, or runs Python, Node.js, Java or Go.
+In turns: alone, profiled by ``remote-prof run``, and by the same tool by hand (bpftrace: a program
+of one line; Java: the JDK's own settings; Node.js has no tool that is used from outside).
 Printed are the pace as a ratio of that alone, with its spread over the rounds, and what one event
 costs more. For the events that count, that is the worst case: a program that does nothing else.
 Then how long it takes from the start of a run to the first sample.
@@ -30,18 +30,32 @@ from tests.lab.tool import SAMPLING, Running, Tool
 
 CONTAINER = "bench"
 _WAITS = ("/opt/app/waits", "count")
+_COMPUTES = (TARGET_IMAGE, *_WAITS, "compute")
+_PYTHON = (LANGUAGES_IMAGE, "python3", "/opt/app/app.py", "count")
 WORK = {
-    "cpu": (TARGET_IMAGE, *_WAITS, "compute"),
+    "cpu": _COMPUTES,
     "offcpu": (TARGET_IMAGE, *_WAITS, "switch"),
     "wakeup": (TARGET_IMAGE, *_WAITS, "switch"),
     "lock": (TARGET_IMAGE, *_WAITS, "switch"),
     "page-faults": (TARGET_IMAGE, *_WAITS, "fault"),
     "malloc": (TARGET_IMAGE, *_WAITS, "malloc"),
     "syscalls": (TARGET_IMAGE, *_WAITS, "syscall"),
-    "pyspy": (LANGUAGES_IMAGE, "python3", "/opt/app/app.py", "count"),
+    "perf": _COMPUTES,
+    "perf-dwarf": _COMPUTES,
+    "pyspy": _PYTHON,
+    "austin": _PYTHON,
+    "node": (LANGUAGES_IMAGE, "node", "/opt/app/app.js", "count"),
     "java": (LANGUAGES_IMAGE, "java", *JAVA_OPTIONS, "App", "count"),
+    "gopprof": (LANGUAGES_IMAGE, "/opt/app/app-go", "6060", "count"),
 }
-"""The image and the command that each event, or engine, is measured on."""
+"""The image and the command that each event of bpftrace, or engine, is measured on."""
+
+ENGINES = {
+    "perf": ("--engine", "perf"),
+    "perf-dwarf": ("--engine", "perf", "--call-graph", "dwarf"),
+    **{name: ("--engine", name) for name in ("pyspy", "austin", "node", "java", "gopprof")},
+}
+"""What asks ``run`` for each that is no event of bpftrace."""
 
 _WAIT = "{ @since[tid] = nsecs; }"
 _WAITED = "@[comm, kstack, ustack] = sum(nsecs - @since[tid]); delete(@since[tid]);"
@@ -63,11 +77,26 @@ BY_HAND = {
     "syscalls": "tracepoint:raw_syscalls:sys_enter /FILTER/"
     " { @[comm, args->id, kstack, ustack] = count(); }",
 }
-JFR_BY_HAND = """
+_PERF = (
+    "perf record -F 99 -g %s -p PID -o /tmp/x -- sleep SECONDS >/dev/null 2>&1;"
+    " perf script --no-inline -i /tmp/x"
+)
+SCRIPTS_BY_HAND = {
+    "perf": _PERF % "",
+    "perf-dwarf": _PERF % "--call-graph dwarf,8192",
+    "pyspy": "py-spy record --pid 1 --rate 99 --duration SECONDS --format raw --output /dev/stdout",
+    "austin": "austin -c -i 10ms -x SECONDS -p 1 | base64",
+    "java": """
 jattach 1 jcmd "JFR.start name=x settings=profile filename=/tmp/x.jfr" >/dev/null
-echo begun; sleep SECONDS
+sleep SECONDS
 jattach 1 jcmd "JFR.stop name=x" >/dev/null; rm -f /proc/1/root/tmp/x.jfr
-"""
+""",
+    "gopprof": """exec 3<>/dev/tcp/127.0.0.1/6060
+printf 'GET /debug/pprof/profile?seconds=SECONDS HTTP/1.0\\r\\n\\r\\n' >&3; base64 <&3
+""",
+}
+"""What a shell in the sidecar's image runs, by engine; of Node.js there is nothing like it."""
+
 WANTED_CPU = 0.01  # of the pace, at 99 Hz
 
 
@@ -98,7 +127,7 @@ def pace(host: LabHost, seconds: float) -> float:
 def profiled(tool: Tool, host: LabHost, event: str, seconds: float) -> tuple[float, float]:
     """Return the pace during a run, and the seconds from its start to its first sample."""
     begun = time.monotonic()
-    asked = ("--engine", event) if event in ("pyspy", "java") else ("--event", event)
+    asked = ENGINES.get(event, ("--engine", "bpftrace", "--event", event))
     argv = ("run", "-H", host.name, "-C", CONTAINER, *asked, "--format", "folded")
     running: Running = tool.start(*argv, "-d", seconds + 3)
     running.wait_for(SAMPLING)
@@ -115,18 +144,22 @@ def by_hand(host: LabHost, pid: int, event: str, seconds: float) -> float:
     """Return the pace while the same tool runs in a container that was started by hand."""
     argv = ["docker", "run", "--rm", "--network", "none", "--cap-drop", "ALL"]
     argv += ["--cap-add", "SYS_PTRACE"]
-    if event == "java":
-        argv += ["--pid", f"container:{CONTAINER}", "--entrypoint", "sh", SIDECAR_IMAGE, "-c"]
-        argv += [JFR_BY_HAND.replace("SECONDS", str(round(seconds + 3)))]
-    elif event == "pyspy":
-        argv += ["--pid", f"container:{CONTAINER}", "--entrypoint", "py-spy", SIDECAR_IMAGE]
-        argv += ["record", "--pid", "1", "--rate", "99", "--duration", str(round(seconds + 3))]
-        argv += ["--format", "raw", "--output", "/dev/stdout"]
+    script = SCRIPTS_BY_HAND.get(event, "")
+    if event.startswith("perf"):
+        argv += ["--pid", "host", "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_CHROOT"]
+        argv += ["--cap-add", "SYSLOG"]
+    elif event == "gopprof":
+        argv[argv.index("none")] = f"container:{CONTAINER}"
+    elif script:
+        argv += ["--pid", f"container:{CONTAINER}"]
     else:
         argv += ["--pid", "host", "--cap-add", "SYS_ADMIN", "--cap-add", "SYSLOG"]
         argv += ["-v", "/sys/kernel/tracing:/sys/kernel/tracing:ro"]
         argv += ["-e", "BPFTRACE_MAX_MAP_KEYS=65536", "--entrypoint", "bpftrace"]
         argv += [SIDECAR_IMAGE, "-e", _program(pid, event, seconds)]
+    if script:
+        words = script.replace("PID", str(pid)).replace("SECONDS", str(round(seconds + 3)))
+        argv += ["--entrypoint", "bash", SIDECAR_IMAGE, "-c", f"echo begun; {words}"]
     with subprocess.Popen(
         [*enter(host.anchor.pid), *argv],
         stdout=subprocess.PIPE,
@@ -168,14 +201,16 @@ def measure(lab: Lab, event: str, seconds: float, rounds: int) -> None:
             before = pace(host, seconds)
             ours, started_s = profiled(tool, host, event, seconds)
             between = pace(host, seconds)
-            theirs = by_hand(host, pid, event, seconds)
+            took = {"remote-prof": ours}
+            if event in BY_HAND or event in SCRIPTS_BY_HAND:
+                took["by hand"] = by_hand(host, pid, event, seconds)
             after = pace(host, seconds)
             starts.append(started_s)
             alone = {"remote-prof": (before + between) / 2, "by hand": (between + after) / 2}
-            for name, found in (("remote-prof", ours), ("by hand", theirs)):
+            for name, found in took.items():
                 ratios[name].append(found / alone[name])
                 more_ns[name].append(1e9 / found - 1e9 / alone[name])
-    for name, values in ratios.items():
+    for name, values in ((name, values) for name, values in ratios.items() if values):
         lost = 1 - statistics.median(values)
         goal = f"  wanted {WANTED_CPU:.0%}" if (event, name) == ("cpu", "remote-prof") else ""
         print(
