@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, none_runs, topmost
+from remote_prof.engines.sidecar import (
+    GRACE_S,
+    KILL_AFTER_S,
+    bounded,
+    by_pid_inside,
+    none_runs,
+    topmost,
+)
 from remote_prof.errors import ParseError
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
@@ -64,33 +71,27 @@ class Austin:
         self, request: ProfileRequest, facts: HostFacts, target: Target
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs one right, and no wider one would help."""
-        inside = [process.container_pid for process in topmost(target, self.language)]
+        chosen = topmost(target, self.language)
         options = [*_OPTIONS[request.event]]
         options += ["--children"] if target.scope == "container" else []
         script = render(
             "austin/sidecar.sh.j2",
-            pids=inside,
+            pids=[process.container_pid for process in chosen],
             interval_us=max(1, round(1e6 / request.frequency_hz)),
             duration_s=f"{request.duration_s:g}",
             options=" ".join(options),
             kill_after_s=KILL_AFTER_S,
             timeout_s=round(request.duration_s) + GRACE_S,
         )
-        what = "interpreter" if len(inside) == 1 else "interpreters"
-        numbers = ", ".join(map(str, inside))
-        return (
-            replace(
-                bounded(
-                    request,
-                    facts,
-                    script=script,
-                    filter_text=f"the {what} {numbers}, by pid inside",
-                ),
-                rung="privileged" if request.privileged else "+".join(_RIGHTS),
-                capabilities=() if request.privileged else _RIGHTS,
-                pid_namespace=f"container:{target.container.container_id}",
-            ),
+        sidecar = bounded(
+            request,
+            facts,
+            script=script,
+            filter_text=by_pid_inside("interpreter", "interpreters", chosen),
+            rights=_RIGHTS,
         )
+        container = f"container:{target.container.container_id}"
+        return (replace(sidecar, pid_namespace=container),)
 
     def denied(self, errors: str) -> bool:
         """Say whether austin was not let at the process."""

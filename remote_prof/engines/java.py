@@ -19,6 +19,7 @@ from remote_prof.engines.sidecar import (
     DUMP_S,
     GRACE_S,
     bounded,
+    by_pid_inside,
     most_dump_blocks,
     none_runs,
     running,
@@ -130,24 +131,16 @@ class Java:
         inside = [process.container_pid for process in found]
         once = self.events[request.event].once
         script = _dump_script(request, inside) if once else _recording_script(request, inside)
-        what = "JVM" if len(inside) == 1 else "JVMs"
-        numbers = ", ".join(map(str, inside))
         user = _user(found[0]) if found else "0:0"
-        rights = ("SYS_PTRACE",) if user.startswith("0:") and not request.privileged else ()
-        return (
-            replace(
-                bounded(
-                    request,
-                    facts,
-                    script=script,
-                    filter_text=f"the {what} {numbers}, by pid inside",
-                ),
-                rung="privileged" if request.privileged else "+".join(rights),
-                capabilities=rights,
-                pid_namespace=f"container:{target.container.container_id}",
-                user=user,
-            ),
+        sidecar = bounded(
+            request,
+            facts,
+            script=script,
+            filter_text=by_pid_inside("JVM", "JVMs", found),
+            rights=("SYS_PTRACE",) if user.startswith("0:") else (),
         )
+        container = f"container:{target.container.container_id}"
+        return (replace(sidecar, pid_namespace=container, user=user),)
 
     def denied(self, errors: str) -> bool:
         """Say whether jattach was not let at the process."""

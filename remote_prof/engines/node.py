@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
-from remote_prof.engines.sidecar import GRACE_S, MOST_SHOWN, bounded, none_runs, running
+from remote_prof.engines.sidecar import (
+    GRACE_S,
+    MOST_SHOWN,
+    bounded,
+    by_pid_inside,
+    none_runs,
+    running,
+)
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.cpuprofile import parse_cpuprofile
@@ -89,33 +96,24 @@ class Node:
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs no capability, and none would help."""
         chosen = running(target, self.language)
-        inside = [process.container_pid for process in chosen]
         script = render(
             "node/sidecar.sh.j2",
             client=load_text("node/client.py"),
-            pids=inside,
+            pids=[process.container_pid for process in chosen],
             duration_s=f"{request.duration_s:g}",
             frequency_hz=request.frequency_hz,
             kill_after_s=_KILL_AFTER_S,
             timeout_s=round(request.duration_s) + _OPEN_S + GRACE_S,
         )
-        what = "process" if len(inside) == 1 else "processes"
-        numbers = ", ".join(map(str, inside))
-        container = f"container:{target.container.container_id}"
-        return (
-            replace(
-                bounded(
-                    request,
-                    facts,
-                    script=script,
-                    filter_text=f"the {what} {numbers}, by pid inside",
-                ),
-                rung="privileged" if request.privileged else "",
-                pid_namespace=container,
-                network=container,
-                user=f"{chosen[0].uid}:{chosen[0].gid}",
-            ),
+        sidecar = bounded(
+            request,
+            facts,
+            script=script,
+            filter_text=by_pid_inside("process", "processes", chosen),
         )
+        container = f"container:{target.container.container_id}"
+        user = f"{chosen[0].uid}:{chosen[0].gid}"
+        return (replace(sidecar, pid_namespace=container, network=container, user=user),)
 
     def denied(self, errors: str) -> bool:
         """Say that wider rights would not help: there are none to be had."""

@@ -111,15 +111,12 @@ class Perf:
         rights = _RIGHTS if request.stacks == "user" else (*_RIGHTS, _KERNEL_NAMES)
         numbers = ", ".join(map(str, pids))
         return (
-            replace(
-                bounded(
-                    request,
-                    facts,
-                    script=script,
-                    filter_text=f"by the pids of now, and what they start: {numbers}",
-                ),
-                rung="privileged" if request.privileged else "+".join(rights),
-                capabilities=() if request.privileged else rights,
+            bounded(
+                request,
+                facts,
+                script=script,
+                filter_text=f"by the pids of now, and what they start: {numbers}",
+                rights=rights,
             ),
         )
 

@@ -17,6 +17,7 @@ from remote_prof.engines.sidecar import (
     GRACE_S,
     KILL_AFTER_S,
     bounded,
+    by_pid_inside,
     most_dump_blocks,
     none_runs,
     topmost,
@@ -83,14 +84,14 @@ class PySpy:
     ) -> tuple[Sidecar, ...]:
         """Return the one sidecar: it needs one right, and no wider one would help."""
         whole = target.scope == "container"
-        inside = [process.container_pid for process in topmost(target, self.language)]
+        chosen = topmost(target, self.language)
         once = self.events[request.event].once
         options = [*_OPTIONS.get(request.event, ())]
         options += ["--subprocesses"] if whole else []
         options += ["--native"] if request.native else []
         script = render(
             "pyspy/dump.sh.j2" if once else "pyspy/sidecar.sh.j2",
-            pids=inside,
+            pids=[process.container_pid for process in chosen],
             whole=whole,
             duration_s=_seconds(request),
             frequency_hz=request.frequency_hz,
@@ -98,19 +99,18 @@ class PySpy:
             kill_after_s=KILL_AFTER_S,
             timeout_s=_seconds(request) + GRACE_S,
             dump_s=DUMP_S,
-            most_blocks=most_dump_blocks(len(inside)),
+            most_blocks=most_dump_blocks(len(chosen)),
         )
-        what = "interpreter" if len(inside) == 1 else "interpreters"
-        numbers = ", ".join(map(str, inside))
         sidecar = bounded(
-            request, facts, script=script, filter_text=f"the {what} {numbers}, by pid inside"
+            request,
+            facts,
+            script=script,
+            filter_text=by_pid_inside("interpreter", "interpreters", chosen),
+            rights=_RIGHTS,
         )
-        rung = "privileged" if request.privileged else "+".join(_RIGHTS)
         return (
             replace(
                 sidecar,
-                rung=rung,
-                capabilities=() if request.privileged else _RIGHTS,
                 pid_namespace=f"container:{target.container.container_id}",
                 # py-spy has a thread for each process below an interpreter.
                 pids_limit=sidecar.pids_limit and _pids_limit(target),

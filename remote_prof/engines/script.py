@@ -155,9 +155,13 @@ class Script:
         container = f"container:{target.container.container_id}"
         return (
             replace(
-                bounded(request, facts, script=script, filter_text="what the script chooses"),
-                rung="privileged" if request.privileged else "+".join(asked.capabilities),
-                capabilities=() if request.privileged else asked.capabilities,
+                bounded(
+                    request,
+                    facts,
+                    script=script,
+                    filter_text="what the script chooses",
+                    rights=asked.capabilities,
+                ),
                 pid_namespace=HOST_NAMESPACE if of_host else container,
                 network=container if asked.network == "target" else NO_NETWORK,
             ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from remote_prof.engines.base import ProfileRequest, Sidecar
 from remote_prof.host.facts import HostFacts
@@ -24,8 +24,15 @@ DUMP_S = 45
 _MOST_DUMPED_BYTES = 48 << 20
 
 
-def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_text: str) -> Sidecar:
-    """Return a sidecar without any rights, within the limits that the host can set."""
+def bounded(
+    request: ProfileRequest,
+    facts: HostFacts,
+    *,
+    script: str,
+    filter_text: str,
+    rights: tuple[str, ...] = (),
+) -> Sidecar:
+    """Return a sidecar with no other rights, within the limits that the host can set."""
     engine = facts.engine
     assert engine is not None
     options = ["no-new-privileges"]
@@ -35,7 +42,8 @@ def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_te
         image=request.image,
         script=script,
         filter_text=filter_text,
-        rung="",
+        rung="privileged" if request.privileged else "+".join(rights),
+        capabilities=() if request.privileged else rights,
         privileged=request.privileged,
         security_options=tuple(options),
         host_user_namespace="name=userns" in engine.security_options,
@@ -48,6 +56,12 @@ def bounded(request: ProfileRequest, facts: HostFacts, *, script: str, filter_te
 def most_dump_blocks(processes: int) -> int:
     """Return how large the dump of each of so many processes may be, in blocks of 512 bytes."""
     return max(1, _MOST_DUMPED_BYTES // 512 // max(1, processes))
+
+
+def by_pid_inside(what: str, several: str, processes: Sequence[Process]) -> str:
+    """Say which processes are profiled: ``the JVMs 7, 9, by pid inside``."""
+    numbers = ", ".join(str(process.container_pid) for process in processes)
+    return f"the {what if len(processes) == 1 else several} {numbers}, by pid inside"
 
 
 def running(target: Target, language: str) -> list[Process]:
