@@ -244,7 +244,7 @@ class ViewFlags:
         float,
         typer.Option(
             metavar="PERCENT",
-            help="Make one frame [other] of all that a function calls with less (0).",
+            help="Make one frame \\[other] of all that a function calls with less (0).",
             rich_help_panel=_SHOWN,
             show_default=False,
         ),
