@@ -43,7 +43,7 @@ def test_the_engine_is_down(bench: Bench) -> Done:
 def test_the_engine_is_restarted(bench: Bench) -> Done:
     running = _reached(bench)
     with bench.engine.stopped():
-        pass
+        time.sleep(4)  # a launcher that was on its way has come to it by then
     return running.end()
 
 
