@@ -210,12 +210,12 @@ def test_what_runs_no_python_is_told_at_once(debian13: LabHost, tool: Tool, stoc
 def test_engines_say_whether_they_would_work_there(debian13: LabHost, tool: Tool) -> None:
     done = tool("engines", "-H", debian13.name, "-C", "python")
     assert done.code == 0, done.err
-    programs = ["bpftrace", "perf", "py-spy"]
+    programs = ["bpftrace", "perf", "py-spy", "austin"]
     lines = [line.rstrip() for line in done.out.splitlines()[2:]]
     for line, program in zip(lines, programs, strict=False):
         assert line.endswith(f"works, if {program} is in the image")
-    assert lines[3].endswith("no: no Node.js runs in python")
-    assert lines[4].endswith("no: no JVM runs in python")
+    assert lines[4].endswith("no: no Node.js runs in python")
+    assert lines[5].endswith("no: no JVM runs in python")
     done = tool("engines", "-H", debian13.name, "-C", "api")
     assert done.code == 0
     assert done.out.splitlines()[4].rstrip().endswith("no: no Python runs in api")
