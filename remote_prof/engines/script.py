@@ -54,14 +54,19 @@ def read_script(data: bytes, name: str) -> str:
     if len(data) > LONGEST_BYTES or "\0" in text:
         raise UsageError(f"{name} is no script: it has {len(data)} bytes, at most {LONGEST_BYTES}")
     try:
-        declared(text)
+        declared(text or "\n")
     except UsageError as error:
         raise UsageError(f"{name}: {error.what}", hint=error.hint) from None
     return text
 
 
 def declared(text: str) -> Declared:
-    """Read what a script declares in its first lines. Raises UsageError."""
+    """Read what a script declares in its first lines. Raises UsageError.
+
+    Where there is none, as when a host is only looked at, nothing is asked for.
+    """
+    if not text:
+        return Declared(("sh",), "folded")
     lines = text.splitlines()[:_HEAD_LINES]
     said: dict[str, str] = {}
     for number, line in enumerate(lines, 1):

@@ -91,6 +91,13 @@ def test_what_is_no_script_is_refused(data: bytes) -> None:
         read_script(data, "mine")
 
 
+def test_a_host_is_looked_at_without_one() -> None:
+    (sidecar,) = Script().plan(request(""), STATE.facts, TARGET)
+    assert (sidecar.capabilities, sidecar.network) == ((), "none")
+    with pytest.raises(UsageError, match=r"^mine.sh: it does not say what it prints"):
+        read_script(b"", "mine.sh")
+
+
 def test_it_gets_what_it_declares_and_nothing_else() -> None:
     (sidecar,) = Script().plan(request(FOLDED), STATE.facts, TARGET)
     container = f"container:{TARGET.container.container_id}"
