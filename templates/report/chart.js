@@ -25,10 +25,14 @@ class Chart {
     this.cursor = -1;
     this.view = { left: 0, right: 1 };
     this.widths = new Map();
+    this.fromRoot = 0; // pixels that are scrolled out below, where the root is
     this.steps = null; // of a comparison, the colour of each node, by place
     this.waiting = 0;
     new ResizeObserver(() => this.resize()).observe(element);
-    element.addEventListener("scroll", () => this.changed());
+    element.addEventListener("scroll", () => {
+      this.fromRoot = this.spacer.clientHeight - element.scrollTop - this.height;
+      this.changed();
+    });
   }
 
   show(tree, keys, rising = this.rising) {
@@ -42,8 +46,9 @@ class Chart {
     this.selectedRows = null;
     this.index = null;
     this.steps = changes.compared ? stepsOf(tree) : null;
+    this.fromRoot = 0;
     this.resize();
-    this.element.scrollTop = rising ? this.spacer.clientHeight : 0;
+    if (!rising) this.element.scrollTop = 0;
   }
 
   whole() {
@@ -90,9 +95,6 @@ class Chart {
     if (!this.tree) return;
     const ratio = window.devicePixelRatio || 1;
     const { clientWidth: width, clientHeight: height } = this.element;
-    // Where the root is below it stays there.
-    const below = this.spacer.clientHeight - this.element.scrollTop;
-    const above = this.height || height;
     this.width = width;
     this.height = height;
     this.spacer.style.height = `${Math.max(height, (this.tree.rows.length - this.hidden) * ROW_PX)}px`;
@@ -100,7 +102,8 @@ class Chart {
     this.canvas.height = Math.round(height * ratio);
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
-    if (this.rising) this.element.scrollTop = this.spacer.clientHeight - below + above - height;
+    // Where the root is below it stays there. By now the browser may have scrolled by itself.
+    if (this.rising) this.element.scrollTop = this.spacer.clientHeight - this.fromRoot - height;
     this.changed();
   }
 

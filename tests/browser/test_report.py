@@ -500,3 +500,31 @@ def test_walk_is_one_function_unless_modules_are_shown(reports: Reports) -> None
     page.get_by_label("Modules").uncheck()
     expect(page.locator("#chosen-name")).to_have_text("walk")
     assert "label" not in page.url or "walk" in page.url
+
+
+def from_root(page: Page) -> float:
+    """Return how much of the graph is scrolled out below, where the root is."""
+    settle(page)
+    settle(page)
+    found: float = page.evaluate(
+        """() => {
+          const { scrollHeight, scrollTop, clientHeight } = document.querySelector("#graph canvas")
+            .closest(".chart");
+          return scrollHeight - scrollTop - clientHeight;
+        }"""
+    )
+    return found
+
+
+def test_the_root_is_seen_at_first_and_stays_where_it_was(reports: Reports) -> None:
+    deep = {tuple(Frame(f"f{n}", FrameKind.USER) for n in range(120)): 9}
+    page = reports.open(report_of(deep), viewport={"width": 1400, "height": 700})
+    assert abs(from_root(page)) < 2
+    for height in (1100, 500, 900):
+        page.set_viewport_size({"width": 1400, "height": height})
+        assert abs(from_root(page)) < 2
+    page.locator("#graph canvas").press("PageUp")
+    scrolled = from_root(page)
+    assert scrolled > 50
+    page.set_viewport_size({"width": 1400, "height": 1100})
+    assert abs(from_root(page) - scrolled) < 2
