@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from .model import Lab, LabHost
-from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+from .tool import SAMPLING, Done, Stock, Tool, at_work, our_containers, share
 
 RUN = ("run", "-C", "mixed")
 PROCESSES = ("svc", "python3", "node", "java", "app-go")
@@ -21,12 +21,8 @@ ENGINES = ["bpftrace", "pyspy", "node", "java"]
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "mixed")
-    time.sleep(2)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "mixed")
+    with at_work(lab.hosts.values(), "mixed"):
+        yield
 
 
 def of(done: Done, process: str) -> Counter[tuple[str, ...]]:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from .model import LabHost
+from .rights import OF_MEMORY, OF_THE_ENGINE, read_mounts
 from .targets import WAITS
-from .test_sidecar_rights import OF_MEMORY, OF_THE_ENGINE, read_mounts
 from .tool import SAMPLING, Done, Stock, Tool, our_containers
 
 TRACEFS = "/sys/kernel/tracing"

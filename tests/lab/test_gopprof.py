@@ -6,13 +6,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .model import LANGUAGES_IMAGE, Lab, LabHost
-from .test_sidecar_rights import OF_MEMORY, OF_THE_ENGINE, read_interfaces, read_mounts, read_status
-from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+from .rights import rights_of
+from .tool import SAMPLING, Done, Stock, Tool, at_work, our_containers, share
 
 RUN = ("run", "-C", "go", "--engine", "gopprof")
 
@@ -20,12 +19,8 @@ RUN = ("run", "-C", "go", "--engine", "gopprof")
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "go")
-    time.sleep(2)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "go")
+    with at_work(lab.hosts.values(), "go"):
+        yield
 
 
 def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
@@ -111,24 +106,16 @@ def test_its_sidecar_has_no_right_and_is_the_target_s_user(
     try:
         running.wait_for(SAMPLING)
         (container,) = our_containers(host)
-        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-        main = host.docker("inspect", "-f", "{{.State.Pid}}", "go")
-        status, mounts = read_status(pid), read_mounts(pid)
-        interfaces = read_interfaces(pid)
-        same = [Path(f"/proc/{pid}/ns/{n}").readlink() for n in ("pid", "net")]
-        theirs = [Path(f"/proc/{main}/ns/{n}").readlink() for n in ("pid", "net")]
+        seen, main = rights_of(host, container), rights_of(host, "go")
         ports = host.docker("inspect", "-f", "{{.NetworkSettings.Ports}}", container)
     finally:
         done = running.end()
     assert done.code == 0, done.err
-    for kind in ("CapPrm", "CapEff", "CapBnd"):
-        assert int(status[kind], 16) == 0, kind
-    assert status["Uid"].split() == ["1000"] * 4
-    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
-    assert (same, ports) == (theirs, "map[]")
-    assert interfaces == {"lo"}
-    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
-    assert others <= OF_THE_ENGINE
+    seen.check([])
+    assert seen.status["Uid"].split() == ["1000"] * 4
+    assert ports == "map[]"
+    for space in ("pid", "net"):
+        assert seen.namespaces[space] == main.namespaces[space]
     assert stock.left(host) == []
 
 

@@ -6,14 +6,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .model import LANGUAGES_IMAGE, SIDECAR_IMAGE, Lab, LabHost
+from .rights import rights_of
 from .targets import JAVA_OPTIONS, JAVA_SECRET
-from .test_sidecar_rights import OF_MEMORY, OF_THE_ENGINE, read_interfaces, read_mounts, read_status
-from .tool import SAMPLING, Done, Stock, Tool, our_containers
+from .tool import SAMPLING, Done, Stock, Tool, at_work
 
 RUN = ("run", "-C", "java", "--engine", "java")
 ENVIRONMENT_SECRET = "k3y-0f-the-environment"
@@ -22,12 +21,8 @@ ENVIRONMENT_SECRET = "k3y-0f-the-environment"
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "java")
-    time.sleep(2)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "java")
+    with at_work(lab.hosts.values(), "java"):
+        yield
 
 
 def jvm_says(host: LabHost, container: str, command: str) -> str:
@@ -154,23 +149,13 @@ def test_its_sidecar_has_no_right_and_is_the_target_s_user(
     running = tool.start(*RUN, "-H", host.name, "-d", 4)
     try:
         running.wait_for(SAMPLING)
-        (container,) = our_containers(host)
-        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-        main = host.docker("inspect", "-f", "{{.State.Pid}}", "java")
-        status, mounts = read_status(pid), read_mounts(pid)
-        interfaces = read_interfaces(pid)
-        spaces = [Path(f"/proc/{each}/ns/pid").readlink() for each in (pid, main)]
+        seen, main = rights_of(host), rights_of(host, "java")
     finally:
         done = running.end()
     assert done.code == 0, done.err
-    for kind in ("CapPrm", "CapEff", "CapBnd"):
-        assert int(status[kind], 16) == 0, kind
-    assert status["Uid"].split() == ["1000"] * 4
-    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
-    assert interfaces == {"lo"}
-    assert spaces[0] == spaces[1]
-    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
-    assert others <= OF_THE_ENGINE
+    seen.check([])
+    assert seen.status["Uid"].split() == ["1000"] * 4
+    assert seen.namespaces["pid"] == main.namespaces["pid"]
     assert stock.left(host) == []
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from .model import LANGUAGES_IMAGE, Lab, LabHost
-from .test_sidecar_rights import read_status
-from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+from .rights import read_status
+from .tool import SAMPLING, Done, Stock, Tool, at_work, our_containers, share
 
 RUN = ("run", "-C", "node", "--engine", "node")
 
@@ -19,12 +19,8 @@ RUN = ("run", "-C", "node", "--engine", "node")
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "node")
-    time.sleep(1)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "node")
+    with at_work(lab.hosts.values(), "node"):
+        yield
 
 
 def listening(host: LabHost, container: str = "node") -> list[int]:

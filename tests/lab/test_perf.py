@@ -11,16 +11,9 @@ from pathlib import Path
 import pytest
 
 from .model import TARGET_IMAGE, Lab, LabHost
+from .rights import rights_of
 from .targets import API_SHARES
-from .test_sidecar_rights import (
-    CAPABILITIES,
-    OF_MEMORY,
-    OF_THE_ENGINE,
-    read_interfaces,
-    read_mounts,
-    read_status,
-)
-from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+from .tool import SAMPLING, Done, Stock, Tool, at_work, share
 
 RIGHTS = ("SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SYSLOG")
 
@@ -28,12 +21,8 @@ RIGHTS = ("SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SYSLOG")
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "frameless")
-    time.sleep(1)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "frameless")
+    with at_work(lab.hosts.values(), "frameless"):
+        yield
 
 
 def profiled(tool: Tool, stock: Stock, host: LabHost, target: str, *argv: object) -> Done:
@@ -171,19 +160,10 @@ def test_its_sidecar_has_the_rights_that_names_need(
     running = tool.start("run", "-C", "api", "--engine", "perf", "-H", host.name, "-d", 4)
     try:
         running.wait_for(SAMPLING)
-        (container,) = our_containers(host)
-        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-        status, mounts = read_status(pid), read_mounts(pid)
-        interfaces = read_interfaces(pid)
+        seen = rights_of(host)
     finally:
         done = running.end()
     assert done.code == 0, done.err
-    wanted = sum(1 << CAPABILITIES[name] for name in RIGHTS)
-    for kind in ("CapPrm", "CapEff", "CapBnd"):
-        assert int(status[kind], 16) == wanted, kind
-    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
-    assert interfaces == {"lo"}
-    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
-    assert others <= OF_THE_ENGINE
-    assert Path(f"/proc/{pid}").exists() is False
+    seen.check(RIGHTS)
+    assert Path(f"/proc/{seen.pid}").exists() is False
     assert stock.left(host) == []

@@ -6,20 +6,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from .model import LANGUAGES_IMAGE, Lab, LabHost
-from .test_sidecar_rights import (
-    CAPABILITIES,
-    OF_MEMORY,
-    OF_THE_ENGINE,
-    read_interfaces,
-    read_mounts,
-    read_status,
-)
-from .tool import SAMPLING, Done, Stock, Tool, our_containers, share
+from .rights import rights_of
+from .tool import SAMPLING, Done, Stock, Tool, at_work, share
 
 RUN = ("run", "-C", "python", "--engine", "pyspy")
 
@@ -27,12 +19,8 @@ RUN = ("run", "-C", "python", "--engine", "pyspy")
 @pytest.fixture(scope="module", autouse=True)
 def _at_work(lab: Lab) -> Iterator[None]:
     """Have the target run for these tests alone: it takes CPU time from others."""
-    for host in lab.hosts.values():
-        host.docker("start", "python")
-    time.sleep(1)
-    yield
-    for host in lab.hosts.values():
-        host.docker("kill", "python")
+    with at_work(lab.hosts.values(), "python"):
+        yield
 
 
 def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
@@ -44,7 +32,7 @@ def profiled(tool: Tool, stock: Stock, host: LabHost, *argv: object) -> Done:
     return done
 
 
-def at_work(stacks: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
+def of_its_work(stacks: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
     """Leave out what is a thread between two pieces of work."""
     return Counter({stack: n for stack, n in stacks.items() if "hot_leaf" in stack})
 
@@ -54,7 +42,7 @@ def test_the_known_functions_have_about_their_known_shares(
     runner: str, host: LabHost, tool: Tool, stock: Stock
 ) -> None:
     done = profiled(tool, stock, host, "--event", "gil", "-F", 199, "--runner", runner)
-    stacks = at_work(done.run.stacks())
+    stacks = of_its_work(done.run.stacks())
     served = Counter({stack: n for stack, n in stacks.items() if "handle_request" in stack})
     assert served.total() > 50, stacks
     assert share(served, "render_reply") == pytest.approx(0.75, abs=0.2)
@@ -141,7 +129,7 @@ def test_an_interrupt_keeps_what_was_sampled(host: LabHost, tool: Tool, stock: S
     running.process.send_signal(signal.SIGINT)
     done = running.end()
     assert done.code == 130, done.err
-    assert at_work(done.run.stacks()).total() > 20
+    assert of_its_work(done.run.stacks()).total() > 20
     assert done.run.record["timings_s"]["sample"] < 30
     assert stock.left(host) == []
 
@@ -152,22 +140,12 @@ def test_its_sidecar_has_one_right_and_sees_the_target_alone(
     running = tool.start(*RUN, "-H", host.name, "-d", 4)
     try:
         running.wait_for(SAMPLING)
-        (container,) = our_containers(host)
-        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-        main = host.docker("inspect", "-f", "{{.State.Pid}}", "python")
-        status, mounts = read_status(pid), read_mounts(pid)
-        interfaces = read_interfaces(pid)
-        spaces = [Path(f"/proc/{each}/ns/pid").readlink() for each in (pid, main)]
+        seen, main = rights_of(host), rights_of(host, "python")
     finally:
         done = running.end()
     assert done.code == 0, done.err
-    for kind in ("CapPrm", "CapEff", "CapBnd"):
-        assert int(status[kind], 16) == 1 << CAPABILITIES["SYS_PTRACE"], kind
-    assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
-    assert interfaces == {"lo"}
-    assert spaces[0] == spaces[1]
-    others = {mount.at for mount in mounts if mount.at != "/" and mount.kind not in OF_MEMORY}
-    assert others <= OF_THE_ENGINE
+    seen.check(["SYS_PTRACE"])
+    assert seen.namespaces["pid"] == main.namespaces["pid"]
     assert stock.left(host) == []
 
 

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from .model import SIDECAR_IMAGE, Lab, LabHost
-from .tool import SAMPLING, Stock, Tool, our_containers
+from .rights import FILTERED, OF_MEMORY, OF_THE_ENGINE, Rights, rights_of
+from .tool import SAMPLING, Stock, Tool
 
-# capabilities(7) as include/uapi/linux/capability.h numbers them
-CAPABILITIES = {
-    "SYS_CHROOT": 18,
-    "SYS_PTRACE": 19,
-    "SYS_ADMIN": 21,
-    "SYSLOG": 34,
-    "PERFMON": 38,
-    "BPF": 39,
-}
 RUNGS = {
     "bookworm": {"SYS_ADMIN", "SYS_PTRACE", "SYSLOG"},
     "trixie": {"BPF", "PERFMON", "SYS_PTRACE", "SYSLOG"},
 }
-FILTERED = "2"  # SECCOMP_MODE_FILTER
 MEMORY_BYTES, CPUS, PIDS = 1 << 30, 1.0, 64
-# The engine's own: made anew for each container, empty, gone with it.
-OF_MEMORY = {"tmpfs", "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2"}
-OF_THE_ENGINE = {"/etc/resolv.conf", "/etc/hostname", "/etc/hosts"}
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A line of mountinfo, see proc(5)."""
-
-    at: str
-    options: frozenset[str]
-    kind: str
 
 
 @dataclass(frozen=True)
@@ -45,31 +23,10 @@ class Seen:
     """What /proc and the control groups said of the sidecar's first process."""
 
     host: LabHost
-    status: dict[str, str]
-    mounts: list[Mount]
-    interfaces: set[str]
-    namespaces: dict[str, str]
+    rights: Rights
     memory: str
     cpu: list[str]
     pids: str
-
-
-def read_status(pid: str) -> dict[str, str]:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-
-def read_mounts(pid: str) -> list[Mount]:
-    found = []
-    for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
-        own, _, shared = line.partition(" - ")
-        fields = own.split()
-        found.append(Mount(fields[4], frozenset(fields[5].split(",")), shared.split()[0]))
-    return found
-
-
-def read_interfaces(pid: str) -> set[str]:
-    return set(re.findall(r"([\w.-]+):", Path(f"/proc/{pid}/net/dev").read_text()))
 
 
 def read_limit(pid: str, unified: str, controller: str, legacy: list[str]) -> list[str]:
@@ -103,15 +60,11 @@ def seen(
     running = tool.start("run", "-H", host.name, "-C", "api", "-d", 4, "--runner", runner)
     try:
         running.wait_for(SAMPLING)
-        (container,) = our_containers(host)
-        pid = host.docker("inspect", "-f", "{{.State.Pid}}", container)
-        spaces = ("net", "mnt", "pid", "ipc", "uts")
+        rights = rights_of(host)
+        pid = rights.pid
         found = Seen(
             host,
-            read_status(pid),
-            read_mounts(pid),
-            read_interfaces(pid),
-            {name: str(Path(f"/proc/{pid}/ns/{name}").readlink()) for name in spaces},
+            rights,
             memory=read_limit(pid, "memory.max", "memory", ["memory.limit_in_bytes"])[0],
             cpu=read_limit(pid, "cpu.max", "cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"]),
             pids=read_limit(pid, "pids.max", "pids", ["pids.max"])[0],
@@ -126,33 +79,33 @@ def seen(
 
 
 def test_it_has_the_capabilities_of_its_rung_and_no_others(seen: Seen) -> None:
-    expected = sum(1 << CAPABILITIES[name] for name in RUNGS[seen.host.spec.suite])
-    for kind in ("CapPrm", "CapEff", "CapBnd"):
-        assert int(seen.status[kind], 16) == expected, kind
-    assert int(seen.status["CapInh"], 16) == int(seen.status["CapAmb"], 16) == 0
+    seen.rights.check(RUNGS[seen.host.spec.suite])
+    assert int(seen.rights.status["CapInh"], 16) == int(seen.rights.status["CapAmb"], 16) == 0
 
 
 def test_the_engine_s_seccomp_filter_holds_and_no_new_privileges_come(seen: Seen) -> None:
-    assert (seen.status["Seccomp"], seen.status["NoNewPrivs"]) == (FILTERED, "1")
-    assert int(seen.status["Seccomp_filters"]) >= 1
+    assert (seen.rights.status["Seccomp"], seen.rights.status["NoNewPrivs"]) == (FILTERED, "1")
+    assert int(seen.rights.status["Seccomp_filters"]) >= 1
 
 
 def test_it_can_talk_to_nobody(seen: Seen) -> None:
-    assert seen.interfaces == {"lo"}
-    assert seen.namespaces["net"] != str(Path("/proc/self/ns/net").readlink())
-    assert seen.namespaces["net"] != str(Path(f"/proc/{seen.host.anchor.pid}/ns/net").readlink())
+    assert seen.rights.interfaces == {"lo"}
+    assert seen.rights.namespaces["net"] != str(Path("/proc/self/ns/net").readlink())
+    assert seen.rights.namespaces["net"] != str(
+        Path(f"/proc/{seen.host.anchor.pid}/ns/net").readlink()
+    )
 
 
 def test_it_shares_the_pid_namespace_of_the_host_alone(seen: Seen) -> None:
-    for name, own in seen.namespaces.items():
+    for name, own in seen.rights.namespaces.items():
         of_host = str(Path(f"/proc/{seen.host.anchor.pid}/ns/{name}").readlink())
         assert (own == of_host) == (name == "pid"), name
 
 
 def test_nothing_of_the_host_is_mounted_and_nothing_is_writable(seen: Seen) -> None:
-    (root,) = [mount for mount in seen.mounts if mount.at == "/"]
+    (root,) = [mount for mount in seen.rights.mounts if mount.at == "/"]
     assert "ro" in root.options
-    for mount in seen.mounts:
+    for mount in seen.rights.mounts:
         if mount.at == "/" or mount.kind in OF_MEMORY:
             continue
         assert mount.at in OF_THE_ENGINE, mount

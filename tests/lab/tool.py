@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -311,3 +311,16 @@ def until(what: str, condition: Callable[[], bool], timeout_s: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         time.sleep(0.1)
+
+
+@contextmanager
+def at_work(hosts: Iterable[LabHost], target: str) -> Iterator[None]:
+    """Have a target run on these hosts for as long as this lasts."""
+    for host in hosts:
+        host.docker("start", target)
+    time.sleep(2)
+    try:
+        yield
+    finally:
+        for host in hosts:
+            host.docker("kill", target)
