@@ -16,7 +16,7 @@ from remote_prof.engines.sidecar import (
     KILL_AFTER_S,
     bounded,
     by_pid_inside,
-    none_runs,
+    no_python,
     topmost,
 )
 from remote_prof.errors import ParseError
@@ -62,10 +62,7 @@ class Austin:
     ) -> list[Problem]:
         """Return what speaks against austin there."""
         del facts, request
-        if target is None or topmost(target, self.language):
-            return []
-        fix = "profile it with --engine bpftrace; or name the interpreter: --process, --pid"
-        return [none_runs(target, "Python", fix)]
+        return no_python(target)
 
     def plan(
         self, request: ProfileRequest, facts: HostFacts, target: Target

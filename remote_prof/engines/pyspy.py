@@ -19,7 +19,7 @@ from remote_prof.engines.sidecar import (
     bounded,
     by_pid_inside,
     most_dump_blocks,
-    none_runs,
+    no_python,
     topmost,
 )
 from remote_prof.host.facts import HostFacts
@@ -69,15 +69,7 @@ class PySpy:
     ) -> list[Problem]:
         """Return what speaks against py-spy there."""
         del facts, request
-        if target is None or topmost(target, self.language):
-            return []
-        return [
-            none_runs(
-                target,
-                "Python",
-                "profile it with --engine bpftrace; or name the interpreter: --process, --pid",
-            )
-        ]
+        return no_python(target)
 
     def plan(
         self, request: ProfileRequest, facts: HostFacts, target: Target

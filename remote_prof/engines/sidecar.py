@@ -106,6 +106,14 @@ def locked_down(facts: HostFacts, tool: str) -> list[Problem]:
     ]
 
 
+def no_python(target: Target | None) -> list[Problem]:
+    """Return that no interpreter runs in a target, where that is so."""
+    if target is None or topmost(target, "Python"):
+        return []
+    fix = "profile it with --engine bpftrace; or name the interpreter: --process, --pid"
+    return [none_runs(target, "Python", fix)]
+
+
 def none_runs(target: Target, what: str, fix: str) -> Problem:
     """Return what is said where a target has none of the processes that an engine is for."""
     names = sorted({process.name for process in target.processes})

@@ -69,7 +69,7 @@ class _Scan:
         self._frames: dict[tuple[int, int], int] = {}
         self._told: dict[str, str] = {}
         self._sample: _Sample | None = None
-        self._pid = 0
+        self._pid = self._version = 0
         self._below_zero = 0
         self.notes: list[str] = []
 
@@ -80,16 +80,31 @@ class _Scan:
                 f"MOJO files of version {version} are not known",
                 hint="mojo2austin, of PyPI's austin-python, makes text of it",
             )
+        self._version = version
+        reads = {
+            1: self._metadata,
+            2: self._stack,
+            3: self._frame,
+            4: self._invalid,
+            5: self._reference,
+            6: self._kernel,
+            7: self._collector,
+            8: self._idle,
+            9: self._time,
+            10: self._memory,
+            11: self._text,
+            12: self._number,  # a reference to a string: only what refers to it needs it
+        }
         while self._at < len(self._data):
             start = self._at
             event = self._number()
-            read = self._EVENTS.get(event)
+            read = reads.get(event)
             if read is None:
                 raise ParseError(
                     f"the MOJO file has an event {event}, which is not known",
                     evidence=f"at byte {start} of {len(self._data)}",
                 )
-            read(self, version)
+            read()
         self._end()
 
     def _number(self) -> int:
@@ -114,15 +129,14 @@ class _Scan:
         self._at = end + 1
         return text
 
-    def _metadata(self, version: int) -> None:
-        del version
+    def _metadata(self) -> None:
         key = self._string()
         self._told[key] = self._string()
 
-    def _stack(self, version: int) -> None:
+    def _stack(self) -> None:
         self._end()
         self._pid = self._number()
-        interpreter = self._number() if version > 2 else None
+        interpreter = self._number() if self._version > 2 else None
         thread = self._string()
         if interpreter is not None:
             thread = (
@@ -134,34 +148,30 @@ class _Scan:
         frame = austin_frame(name, keep_offsets=self._keep_offsets)
         return self._folder.number(frame, name[:100])
 
-    def _frame(self, version: int) -> None:
+    def _frame(self) -> None:
         key = self._number()
         file, function = (self._strings.get(self._number(), "") for _ in range(2))
         line = self._number()
-        if version > 1:
+        if self._version > 1:
             for _ in range(3):  # where it ends, and the columns
                 self._number()
         self._frames[self._pid, key] = self._name(f"{file}:{function}:{line}")
 
-    def _invalid(self, version: int) -> None:
-        del version
+    def _invalid(self) -> None:
         self._append(self._name(":INVALID:"))
 
-    def _reference(self, version: int) -> None:
-        del version
+    def _reference(self) -> None:
         key = self._number()
         number = self._frames.get((self._pid, key))
         self._append(self._name("::") if number is None else number)
 
-    def _kernel(self, version: int) -> None:
-        del version
+    def _kernel(self) -> None:
         self._append(self._name(f"kernel:{self._string()}:0"))
 
-    def _collector(self, version: int) -> None:
-        del version
+    def _collector(self) -> None:
         self._append(self._name(":GC:"))
 
-    def _idle(self, version: int) -> None:
+    def _idle(self) -> None:
         """Tell that the thread was idle: austin's text of full mode alone says so."""
 
     def _append(self, number: int) -> None:
@@ -169,26 +179,19 @@ class _Scan:
             self._sample.frames.append(number)
             within("frames in one stack", len(self._sample.frames), LONGEST_STACK, "one sample")
 
-    def _time(self, version: int) -> None:
-        del version
+    def _time(self) -> None:
         number = self._number()
         if self._sample is not None:
             self._sample.time_us = number
 
-    def _memory(self, version: int) -> None:
-        del version
+    def _memory(self) -> None:
         number = self._number()
         if self._sample is not None:
             self._sample.memory_bytes = number
 
-    def _text(self, version: int) -> None:
-        del version
+    def _text(self) -> None:
         key = self._number()
         self._strings[key] = self._string()
-
-    def _text_reference(self, version: int) -> None:
-        del version
-        self._number()
 
     def _end(self) -> None:
         """Count the sample that is complete."""
@@ -211,18 +214,3 @@ class _Scan:
             tool=f"austin {version}" if version else "",
             notes=tuple(notes),
         )
-
-    _EVENTS = {  # noqa: RUF012
-        1: _metadata,
-        2: _stack,
-        3: _frame,
-        4: _invalid,
-        5: _reference,
-        6: _kernel,
-        7: _collector,
-        8: _idle,
-        9: _time,
-        10: _memory,
-        11: _text,
-        12: _text_reference,
-    }

@@ -182,7 +182,7 @@ def _findings(profile: Profile, quality: Quality) -> Iterator[_Finding]:
         _few(profile, quality),
         _missing(profile, quality),
         _lost(profile, quality),
-        _shallow(quality),
+        _shallow(profile, quality),
         _unresolved(profile, quality),
         _truncated(profile, quality),
     )
@@ -226,15 +226,16 @@ def _lost(profile: Profile, quality: Quality) -> _Finding | None:
     )
 
 
-def _shallow(quality: Quality) -> _Finding | None:
+def _shallow(profile: Profile, quality: Quality) -> _Finding | None:
     if quality.shallow_share < SHALLOW.rough:
         return None
     return _Finding(
         quality.shallow_share >= SHALLOW.poor,
         f"{_percent(quality.shallow_share)} of the stacks have one or two user frames: "
         "the program, or the runtime in it, is built without frame pointers",
-        "unwind it by DWARF (--call-graph dwarf), use the language's own profiler, "
-        "or rebuild with -fno-omit-frame-pointer",
+        # perf unwinds so, and measures no waits and no allocations.
+        ("unwind it by DWARF (--call-graph dwarf), " if profile.unit == "samples" else "")
+        + "use the language's own profiler, or rebuild with -fno-omit-frame-pointer",
     )
 
 

@@ -83,6 +83,9 @@ def test_frame_pointers() -> None:
     assert problem.what.startswith("91 % of the stacks have one or two user frames")
     assert "-fno-omit-frame-pointer" in problem.fix
     assert "DWARF" in problem.fix
+    # That measures no waits.
+    (problem,) = hints(replace(profile, unit="us"), measure_quality(profile))
+    assert "DWARF" not in problem.fix
     assert said(Profile.of({(API, Frame("f")): 49, DEEP: 51})) == []
 
 
