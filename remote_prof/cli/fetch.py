@@ -34,7 +34,7 @@ def fetch(
     an hour; a sampling that still goes on is followed to its end.
     """
     from remote_prof.cli.invocation import resolve_settings, resumed_jobs
-    from remote_prof.cli.run import finish
+    from remote_prof.cli.running import finish
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import is_held, resume_jobs
 

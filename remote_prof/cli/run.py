@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from remote_prof import console
-from remote_prof.cli import flag_sets, options
-from remote_prof.cli.completion import complete_run, remember_containers
-from remote_prof.errors import ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from remote_prof.host.target import TargetSpec
-    from remote_prof.records import Host
-    from remote_prof.run.invocation import Outcome
-    from remote_prof.settings import ResolvedSettings
+from remote_prof.cli import flag_sets, options, running
+from remote_prof.cli.completion import complete_run
+from remote_prof.errors import UsageError
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -214,30 +205,7 @@ def run(
             "max_artifact_size": max_artifact_size,
         }
     )
-    if resume is not None:
-        target = (host, container, label, pid, container_pid, process)
-        asked = (
-            *target,
-            engine,
-            event,
-            duration,
-            frequency,
-            stacks,
-            native or None,
-            call_graph,
-            script,
-        )
-        return _resume(
-            resume,
-            settings,
-            flags,
-            refused=dry_run
-            or any(word is not None for word in (*asked, scope, image, image_policy, runner)),
-            as_json=as_json,
-            open_graph=open_graph,
-            verbose=verbose,
-        )
-    asked_for = {
+    options_given = {
         "duration": duration,
         "frequency": frequency,
         "stacks": stacks,
@@ -245,7 +213,19 @@ def run(
         "call_graph": call_graph,
         "script": script,
     }
-    check_request(settings.values, asked_for)
+    if resume is not None:
+        target = (host, container, label, pid, container_pid, process, scope)
+        others = (*target, engine, event, image, image_policy, runner, *options_given.values())
+        return running.resume(
+            resume,
+            settings,
+            flags,
+            refused=dry_run or any(word is not None for word in others),
+            as_json=as_json,
+            open_graph=open_graph,
+            verbose=verbose,
+        )
+    check_request(settings.values, options_given)
     text = _script(script)
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
@@ -259,8 +239,8 @@ def run(
     )
     hosts = select_hosts(host, settings.values, flags)
     if dry_run:
-        return _dry_run(hosts, spec, settings, shown=shown, script=text, as_json=as_json)
-    return _run(
+        return running.dry_run(hosts, spec, settings, shown=shown, script=text, as_json=as_json)
+    return running.start(
         hosts,
         spec,
         settings,
@@ -277,105 +257,3 @@ def _script(name: str | None) -> str:
     from remote_prof.engines.script import read_script
 
     return read_script(read_input(name), name) if name is not None else ""
-
-
-def _run(
-    hosts: list[Host],
-    spec: TargetSpec,
-    settings: ResolvedSettings,
-    *,
-    shown: flag_sets.ViewFlags,
-    script: str,
-    as_json: bool,
-    open_graph: bool,
-    verbose: int,
-) -> int:
-    from remote_prof.cli.invocation import make_jobs, results_directory
-    from remote_prof.run.invocation import run_jobs
-
-    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script)
-    with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = run_jobs(
-            jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
-        )
-    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
-
-
-def _resume(
-    name: str,
-    settings: ResolvedSettings,
-    flags: flag_sets.ConnectFlags,
-    *,
-    refused: bool,
-    as_json: bool,
-    open_graph: bool,
-    verbose: int,
-) -> int:
-    from remote_prof.cli.invocation import resumed_jobs
-    from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.invocation import resume_jobs, unfinished
-
-    if refused:
-        raise UsageError(
-            "--resume goes on with what was asked then",
-            hint="leave away what says which target, and how; or begin a run anew, without it",
-        )
-    directory = RunDirectory.find(name, settings.values.results)
-    jobs = unfinished(resumed_jobs(directory, settings, flags), directory)
-    if not jobs:
-        console.note(f"run {directory.path.name} is finished: every host has a result")
-        return ExitCode.OK
-    with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch)
-    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
-
-
-def finish(
-    outcome: Outcome, *, as_json: bool, open_graph: bool = False, verbose: int = 0
-) -> ExitCode:
-    """Print what came of a run, and return its exit code."""
-    from remote_prof.cli import summary
-    from remote_prof.run.manifest import dump_manifest
-
-    for result in outcome.results:
-        if result.containers:
-            remember_containers(result.record.name, result.containers)
-        summary.show_problems(result, verbose=verbose)
-        if not as_json:
-            summary.show(result, outcome.directory, verbose=verbose)
-    if as_json:
-        console.write(dump_manifest(outcome.manifest).decode())
-    if open_graph:
-        summary.open_graph(outcome)
-    return outcome.exit_code
-
-
-def _dry_run(
-    hosts: list[Host],
-    spec: TargetSpec,
-    settings: ResolvedSettings,
-    *,
-    shown: flag_sets.ViewFlags,
-    script: str,
-    as_json: bool,
-) -> int:
-    from remote_prof.cli import summary
-    from remote_prof.cli.invocation import make_jobs
-    from remote_prof.run.prepare import open_and_prepare, refusal
-
-    code = ExitCode.OK
-    documents = []
-    for job in make_jobs(hosts, spec, settings, shown=shown, script=script):
-        prepared = open_and_prepare(job)
-        remember_containers(job.host.name, prepared.state.containers)
-        for problem in prepared.problems:
-            console.problem(problem)
-        if prepared.plan is None:
-            code = refusal(prepared).exit_code
-        else:
-            documents.append(summary.plan_document(job, prepared))
-            if not as_json:
-                summary.show_plan(job, prepared)
-    if as_json:
-        console.write(json.dumps(documents, indent=2) + "\n")
-    return code
