@@ -14,7 +14,8 @@ from dataclasses import replace
 from itertools import islice
 
 from remote_prof.errors import ParseError
-from remote_prof.parse.jfr_chunk import MAGIC, Chunk, DamagedError, Record, Value, chunks
+from remote_prof.parse.jfr_chunk import MAGIC, Chunk, Record, Value, chunks
+from remote_prof.parse.jfr_types import DamagedError
 from remote_prof.parse.packed import unpack
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, within

@@ -18,19 +18,24 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from remote_prof.parse.jfr_types import (
+    MOST_TYPES,
+    DamagedError,
+    Field,
+    read_number,
+    read_types,
+)
 from remote_prof.profile.limits import MOST_NAMES, within
 
 MAGIC = b"FLR\0"
 _HEADER = struct.Struct(">4sHHQQQQQQQI")
 _COMPRESSED = 1  # the lowest bit of the last number
 _METADATA, _CHECKPOINT = 0, 1
-# A real recording has some 200 types, of at most some 30 fields, and 100 kB of metadata.
-_MOST_TYPES = 10_000
+# A real recording has types of at most some 30 fields.
 _MOST_FIELDS = 1_000
-_MOST_METADATA_BYTES = 8 << 20
 _DEEPEST = 16
 _LONGEST_TEXT = 4096  # bytes that are kept of it
 _STRING = "java.lang.String"
@@ -48,10 +53,6 @@ _KINDS = {
 _WIDTHS = {"byte": 1, "float": 4, "double": 8}
 
 Value = int | str | list["Record"] | None
-
-
-class DamagedError(ValueError):
-    """The bytes are not what the format says."""
 
 
 class Op(NamedTuple):
@@ -77,36 +78,6 @@ class Record(NamedTuple):
     values: list[Value]
 
 
-class _Field(NamedTuple):
-    name: str
-    type: int
-    constant: bool
-    array: bool
-
-
-@dataclass(slots=True)
-class _Type:
-    name: str
-    fields: list[_Field] = field(default_factory=list)
-
-
-def read_number(data: bytes, place: int) -> tuple[int, int]:
-    """Return a number, and the place behind it."""
-    byte = data[place]
-    if byte < 0x80:
-        return byte, place + 1
-    number, shift = byte & 0x7F, 7
-    while True:
-        place += 1
-        byte = data[place]
-        if shift == 56:
-            return number | byte << 56, place + 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, place + 1
-        shift += 7
-
-
 class Chunk:
     """One chunk. Raises DamagedError, or IndexError where it is cut."""
 
@@ -118,7 +89,7 @@ class Chunk:
         self._places = self._events(start + _HEADER.size)
         if _METADATA not in self._places:
             raise DamagedError("it does not describe its types")
-        self._types = _read_types(data, self._places[_METADATA][-1], end)
+        self._types = read_types(data, self._places[_METADATA][-1], end)
         self._numbers = {kind.name: number for number, kind in self._types.items()}
         self._layouts: dict[int, Layout] = {}
         self._constants: dict[int, dict[int, int]] = {}
@@ -142,7 +113,7 @@ class Chunk:
                 self.whole = False
                 break
             if number not in places:
-                within("types of events", len(places), _MOST_TYPES, "a chunk")
+                within("types of events", len(places), MOST_TYPES, "a chunk")
                 places[number] = array("Q")
             places[number].append(place)
             place += size
@@ -337,7 +308,7 @@ class Chunk:
         made = self._layouts[number] = Layout(tuple(ops), places)
         return made
 
-    def _ops(self, each: _Field, depth: int) -> tuple[Op, ...]:
+    def _ops(self, each: Field, depth: int) -> tuple[Op, ...]:
         if each.constant:
             op = Op("constant", each.type)
             return (Op("array", element=Layout((op,), {})),) if each.array else (op,)
@@ -373,80 +344,3 @@ def chunks(data: bytes) -> Iterator[Chunk | DamagedError]:
             except (DamagedError, IndexError) as error:
                 yield DamagedError(str(error) if isinstance(error, DamagedError) else "it is cut")
         start = end
-
-
-def _read_types(data: bytes, place: int, end: int) -> dict[int, _Type]:
-    """Return the types that a metadata event describes, by number."""
-    size, after = read_number(data, place)
-    within("bytes of metadata", size, _MOST_METADATA_BYTES, "a chunk")
-    end = min(end, place + size)
-    for _ in range(4):  # its type, its time, how long it took, its number
-        _, after = read_number(data, after)
-    strings, after = _strings(data, after, end)
-    types: dict[int, _Type] = {}
-    last = _Type("")
-    for name, given in _elements(data, after, end, strings):
-        if name == "class":
-            within("types", len(types) + 1, _MOST_TYPES, "a chunk")
-            last = types[_integer(given.get("id", ""))] = _Type(given.get("name", ""))
-        elif name == "field":
-            last.fields.append(
-                _Field(
-                    given.get("name", ""),
-                    _integer(given.get("class", "")),
-                    given.get("constantPool") == "true",
-                    given.get("dimension", "0") != "0",
-                )
-            )
-    return types
-
-
-def _strings(data: bytes, place: int, end: int) -> tuple[list[str], int]:
-    count, place = read_number(data, place)
-    strings: list[str] = []
-    for _ in range(count):
-        way = data[place]
-        place += 1
-        text = ""
-        if way in (3, 5):
-            size, place = read_number(data, place)
-            text = data[place : place + size].decode("utf-8" if way == 3 else "latin-1", "replace")
-            place += size
-        elif way == 4:
-            size, place = read_number(data, place)
-            signs = []
-            for _ in range(min(size, end - place)):
-                sign, place = read_number(data, place)
-                signs.append(chr(sign & 0xFFFF))
-            text = "".join(signs)
-        if place > end or way > 5:
-            raise DamagedError("its types have no names")
-        strings.append(text)
-    return strings, place
-
-
-def _elements(
-    data: bytes, place: int, end: int, strings: list[str]
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """Give the elements of the tree with what is said of each, those above first."""
-    open_elements = 1
-    while open_elements and place < end:
-        number, place = read_number(data, place)
-        name = strings[number]
-        count, place = read_number(data, place)
-        given: dict[str, str] = {}
-        for _ in range(count):
-            key, place = read_number(data, place)
-            value, place = read_number(data, place)
-            given[strings[key]] = strings[value]
-            if place > end:
-                raise DamagedError("its types are cut")
-        children, place = read_number(data, place)
-        open_elements += children - 1
-        yield name, given
-
-
-def _integer(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise DamagedError("a type has no number")
-    return int(text)

@@ -10,7 +10,7 @@ import pytest
 
 from remote_prof.errors import ParseError
 from remote_prof.parse.jfr import parse_jfr
-from remote_prof.parse.jfr_chunk import read_number
+from remote_prof.parse.jfr_types import read_number
 from remote_prof.profile.model import Frame, FrameKind
 
 STRING, STACK, EVENT, THREAD, LONG, NEST = 20, 21, 22, 23, 24, 25
