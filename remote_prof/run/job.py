@@ -27,7 +27,8 @@ from remote_prof.run.image_push import Pusher, push_command, tenths
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
 from remote_prof.run.link import Link
-from remote_prof.run.manifest import Artifact, HostRecord, Manifest, SidecarRecord, Status
+from remote_prof.run.manifest import Artifact, HostRecord, Manifest, Status
+from remote_prof.run.outputs import Outputs
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.receive import ARTIFACT, Receiver
@@ -103,7 +104,7 @@ class _Run:
         self._plan: LaunchPlan | None = None
         self._where: Path | None = None
         self._observed = Observed()
-        self._files: dict[str, Path] = {}  # what came of all sidecars, by name
+        self._outputs = Outputs()
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._connection = connect(job.host, job.ssh)
@@ -157,7 +158,7 @@ class _Run:
             for artifact in launch.record.artifacts:
                 path = self._directory.path / artifact.path
                 if ARTIFACT.fullmatch(path.name):
-                    self._files[path.name] = path
+                    self._outputs.files[path.name] = path
             with self._clock.stage("launch and sample"):
                 self._follow(plan, where, deploy=False)
         with self._clock.stage("render"):
@@ -185,14 +186,7 @@ class _Run:
         return (
             self._observed.clean
             and not self._interrupt.requested
-            and all(self._denied(s) for s in self._record.sidecars if s.engine in again)
-        )
-
-    def _denied(self, sidecar: SidecarRecord) -> bool:
-        return (
-            not has_sampled(self._raw(sidecar))
-            and sidecar.exit_code not in (0, None)
-            and find_engine(sidecar.engine).denied(self._errors(sidecar))
+            and all(self._outputs.denied(s) for s in self._record.sidecars if s.engine in again)
         )
 
     def _take_back(self, wider: LaunchPlan, where: Path) -> None:
@@ -202,10 +196,10 @@ class _Run:
         for sidecar in self._record.sidecars:
             if sidecar.engine in again:
                 rung = sidecar.rung
-                self._problems.append(tell.refused_rights(rung, self._last_error(sidecar)))
+                self._problems.append(tell.refused_rights(rung, self._outputs.last_error(sidecar)))
                 names |= {sidecar.profile, sidecar.errors}
         for name in names:
-            path = self._files.pop(name, where / name)
+            path = self._outputs.files.pop(name, where / name)
             path.unlink(missing_ok=True)
         paths = {f"{a.path}" for a in self._artifacts if a.path.rpartition("/")[2] in names}
         self._artifacts = [a for a in self._artifacts if a.path not in paths]
@@ -269,7 +263,7 @@ class _Run:
             if not self._observed.fetched:
                 raise
         finally:
-            self._files |= self._observed.files
+            self._outputs.files |= self._observed.files
             self._record = with_exit_codes(self._record, plan, self._observed)
             if sampled_s := self._observed.sampled_s:
                 self._clock.timings_s["sample"] = round(sampled_s, 3)
@@ -300,7 +294,7 @@ class _Run:
             raise self._no_samples(raws)
         for sidecar in self._record.sidecars:
             if sidecar.engine in raws:
-                last_error = self._last_error(sidecar)
+                last_error = self._outputs.last_error(sidecar)
                 self._problems += tell.sidecar_problems(self._observed, sidecar, last_error)
         self._problems += self._analysis.hints
         record = self._final_record(None)
@@ -316,16 +310,16 @@ class _Run:
         sidecars = self._record.sidecars
         if seen.gone and not seen.fetched:
             self._take_what_is_here(where)
-            if not any(sidecar.profile in self._files for sidecar in sidecars):
+            if not any(sidecar.profile in self._outputs.files for sidecar in sidecars):
                 raise tell.gone(name, plan)
         self._problems += tell.host_problems(seen, plan, self._job.host)
         raws, failures = {}, []
         for sidecar in sidecars:
-            raw = self._raw(sidecar)
+            raw = self._outputs.raw(sidecar)
             if raw.strip() and (has_sampled(raw) or seen.gone):
                 raws[sidecar.engine] = raw
             else:
-                failures.append((sidecar, self._failure(sidecar)))
+                failures.append((sidecar, self._outputs.failure(name, sidecar, self._observed)))
         if seen.engine_hung and not any(map(has_ended, raws.values())):
             raise tell.engine_hung(name, plan)
         if not raws:
@@ -340,7 +334,7 @@ class _Run:
             return tell.nothing_sampled_yet(name)
         for sidecar in self._record.sidecars:
             if sidecar.engine in raws and sidecar.exit_code not in (0, None):
-                return self._failure(sidecar)
+                return self._outputs.failure(name, sidecar, self._observed)
         assert self._record.target is not None
         return tell.no_samples(
             name,
@@ -350,35 +344,13 @@ class _Run:
             find_event(request.engine, request.event),
         )
 
-    def _failure(self, sidecar: SidecarRecord) -> RemoteProfError:
-        name, last_error = self._job.host.name, self._last_error(sidecar)
-        if self._denied(sidecar):
-            return tell.all_rights_refused(name, sidecar, last_error)
-        return tell.sidecar_failed(name, sidecar, self._observed, last_error)
-
     def _take_what_is_here(self, where: Path) -> None:
         """Find what an earlier process had fetched whole before the host was cleaned."""
         Receiver(where, self._job.max_artifact_bytes).discard_parts()
         for path in sorted(where.iterdir()):
             if ARTIFACT.fullmatch(path.name) and path.is_file():
-                self._files[path.name] = path
+                self._outputs.files[path.name] = path
                 self._keep(path.name, path)
-
-    def _raw(self, sidecar: SidecarRecord) -> bytes:
-        path = self._files.get(sidecar.profile)
-        return path.read_bytes() if path else b""
-
-    def _errors(self, sidecar: SidecarRecord) -> str:
-        path = self._files.get(sidecar.errors)
-        return path.read_bytes()[-65536:].decode("utf-8", "replace") if path else ""
-
-    def _last_error(self, sidecar: SidecarRecord) -> str:
-        lines = [line.strip() for line in self._errors(sidecar).splitlines() if line.strip()]
-        # Compose 1 ends with the exit code, and with nothing else in the line.
-        told = [line for line in lines if "RLIMIT_MEMLOCK" not in line and not line.isdigit()]
-        # What follows an error is where in the program it is.
-        errors = [line for line in told if "ERROR" in line]
-        return (errors or told or [""])[-1][:300]
 
     def _cpu_time_s(self) -> float | None:
         return cpu_time_s(
