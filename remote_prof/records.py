@@ -30,6 +30,19 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Library:
+    """A profiler's library that the user gives, to be loaded into the target.
+
+    ``sha256`` is of its content; ``architecture`` is what it was built for, as the kernel says it.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
 class Become:
     """How to get the rights to use the engine where the login has none.
 

@@ -10,10 +10,12 @@ from typing import Protocol
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.profile.model import Profile
-from remote_prof.records import Problem
+from remote_prof.records import Library, Problem
 
 HOST_NAMESPACE = "host"
 NO_NETWORK = "none"
+FILES = "/mnt"
+"""Where a sidecar finds its ``files``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class ProfileRequest:
 
     ``native``: frames of native code between those of an interpreter. ``call_graph`` is how stacks
     are unwound: fp, dwarf or lbr. ``script`` is the text of a script of the user's own.
+    ``async_profiler`` is the library that samples JVMs in place of their own recorder, and
+    ``library`` its content, packed: empty where only what it wrote is read.
     """
 
     duration_s: float
@@ -52,6 +56,8 @@ class ProfileRequest:
     native: bool = False
     call_graph: str = "fp"
     script: str = ""
+    async_profiler: Library | None = None
+    library: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,8 @@ class Sidecar:
     ``script`` is what ``sh -c`` runs in it; its standard output is the raw profile.
     ``environment`` is what a person may change when running it by hand. ``capabilities`` are all
     that it gets, unless ``privileged``. ``mounts`` are directories of the host, and
-    where they are in the sidecar, for reading alone. Limits are None where the host's kernel has
+    where they are in the sidecar, for reading alone. ``files`` are texts by name, which it finds in
+    ``FILES``: what is too long for a script. Limits are None where the host's kernel has
     none.
     ``filter_text`` says in words what is sampled, ``rung`` which rung of privileges was taken.
     """
@@ -82,6 +89,7 @@ class Sidecar:
     cpu_limit: float | None = None
     pids_limit: int | None = None
     mounts: tuple[tuple[str, str], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
     pid_namespace: str = HOST_NAMESPACE
     network: str = NO_NETWORK
     user: str = ""

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from remote_prof.errors import ParseError, UsageError
+from remote_prof.parse.async_profiler import parse_async_profiler, recognises_async_profiler
 from remote_prof.parse.austin import parse_austin, recognises_austin
 from remote_prof.parse.bpftrace import parse_bpftrace, recognises_bpftrace
 from remote_prof.parse.bpftrace_json import parse_bpftrace_json, recognises_bpftrace_json
@@ -81,6 +82,12 @@ READERS: Mapping[str, Reader] = MappingProxyType(
             ),
             Reader("speedscope", "speedscope's JSON", recognises_speedscope, parse_speedscope),
             Reader("cpuprofile", "V8's CPU profile", recognises_cpuprofile, parse_cpuprofile),
+            Reader(
+                "async-profiler",
+                "collapsed stacks of async-profiler",
+                recognises_async_profiler,
+                parse_async_profiler,
+            ),
             Reader("austin", "text of austin", recognises_austin, parse_austin),
             Reader("py-spy-dump", "py-spy dump", recognises_pyspy_dump, parse_pyspy_dump),
             Reader("py-spy", "py-spy's raw format", recognises_pyspy, parse_pyspy),

@@ -49,12 +49,16 @@ def recognises_folded(head: bytes) -> bool:
 
 
 def parse_folded(
-    data: bytes | str, *, unit: str = "samples", read_name: Callable[[str], Frame] | None = None
+    data: bytes | str,
+    *,
+    unit: str = "samples",
+    read_name: Callable[[str], Frame] | None = None,
+    whole_stacks: bool = False,
 ) -> Profile:
     """Parse folded stacks; equal stacks are summed.
 
     ``unit`` says what the weights are, ``read_name`` makes a frame of a name (``parse_frame``
-    where it is not given). Empty lines and comments (``#`` first and no weight at the end) are
+    where it is not given); ``whole_stacks`` is as ``Profile`` has it. Empty lines and comments (``#`` first and no weight at the end) are
     skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
     becomes U+FFFD. What is no stack is skipped, and ``notes`` say so with the line number. Raises
     ``ParseError`` where no line is a stack, unless there is nothing but empty lines and comments,
@@ -87,7 +91,7 @@ def parse_folded(
         stacks += 1
     if unread.count and not stacks:
         raise unread.error("there is no folded stack in it", _FORM)
-    return folder.profile(unit=unit, notes=unread.notes)
+    return folder.profile(unit=unit, notes=unread.notes, whole_stacks=whole_stacks)
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
