@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from remote_prof import console
 from remote_prof.cli.flag_sets import ConnectFlags, ViewFlags
 from remote_prof.errors import UsageError
-from remote_prof.records import Become, Host, Severity
+from remote_prof.records import Become, Host, Library, Severity
 from remote_prof.settings import ResolvedSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ def check_request(values: Settings, asked: Mapping[str, object]) -> None:
         why = "is taken once" if event.once else "counts every event"
         raise UsageError(
             f"--event {event.name} {why}: it has no frequency", hint="leave --frequency away"
+        )
+    if "async_profiler" in given and event.once:
+        raise UsageError(
+            f"--event {event.name} is the JVM's own: it needs no --async-profiler",
+            hint="leave --async-profiler away",
         )
     heeded = {"duration", "frequency", *KNOWN.options(values.engine, event.name)}
     for option in sorted(given - heeded):
@@ -191,8 +196,12 @@ def make_jobs(
     *,
     shown: ViewFlags | None = None,
     script: str = "",
+    library: tuple[Library, str] | None = None,
 ) -> list[HostJob]:
-    """Return a job for each host, all of one run. Raises UsageError for an unknown format."""
+    """Return a job for each host, all of one run. Raises UsageError for an unknown format.
+
+    ``library`` is async-profiler's, with its content, packed.
+    """
     from remote_prof.render import check_formats
     from remote_prof.run.directory import new_run_id
     from remote_prof.run.manifest import RequestRecord
@@ -225,6 +234,7 @@ def make_jobs(
             native=values.native,
             call_graph=values.call_graph,
             script=script,
+            async_profiler=library[0] if library else None,
             stacks=values.stacks,
             image=query.image,
             privileged=values.privileged,
@@ -244,6 +254,7 @@ def make_jobs(
                 max_artifact_bytes=values.max_artifact_bytes,
                 image_policy=values.image_policy,
                 image_named=named,
+                library=library[1] if library else "",
             )
         )
     return jobs

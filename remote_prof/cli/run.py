@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from remote_prof.cli import flag_sets, options, running
 from remote_prof.cli.completion import complete_run
 from remote_prof.errors import UsageError
+
+if TYPE_CHECKING:
+    from remote_prof.records import Library
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -83,6 +87,15 @@ def run(
         typer.Option(
             metavar="FILE",
             help="A profiler of your own: a script that declares what it prints, or -.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    async_profiler: Annotated[
+        str | None,
+        typer.Option(
+            "--async-profiler",
+            metavar="DIR",
+            help="Sample JVMs by the async-profiler that is unpacked there.",
             rich_help_panel=_WHAT,
         ),
     ] = None,
@@ -212,6 +225,7 @@ def run(
         "native": native or None,
         "call_graph": call_graph,
         "script": script,
+        "async_profiler": async_profiler,
     }
     if resume is not None:
         target = (host, container, label, pid, container_pid, process, scope)
@@ -227,6 +241,7 @@ def run(
         )
     check_request(settings.values, options_given)
     text = _script(script)
+    library = _library(async_profiler)
     if host is None:
         raise UsageError("Missing option '--host' / '-H'.", hint="remote-prof run --help")
     spec = target_spec(
@@ -239,13 +254,16 @@ def run(
     )
     hosts = select_hosts(host, settings.values, flags)
     if dry_run:
-        return running.dry_run(hosts, spec, settings, shown=shown, script=text, as_json=as_json)
+        return running.dry_run(
+            hosts, spec, settings, shown=shown, script=text, library=library, as_json=as_json
+        )
     return running.start(
         hosts,
         spec,
         settings,
         shown=shown,
         script=text,
+        library=library,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,
@@ -257,3 +275,20 @@ def _script(name: str | None) -> str:
     from remote_prof.engines.script import read_script
 
     return read_script(read_input(name), name) if name is not None else ""
+
+
+def _library(name: str | None) -> tuple[Library, str] | None:
+    from remote_prof.cli.files import read_input
+    from remote_prof.engines.async_profiler import PLACES, read_library
+
+    if name is None:
+        return None
+    paths = [Path(name), *(Path(name) / place for place in PLACES)]
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        raise UsageError(
+            f"there is no async-profiler in {name}",
+            evidence=f"it has neither {' nor '.join(PLACES)}",
+            hint="unpack a release for the hosts' architecture, and give its directory",
+        )
+    return read_library(read_input(str(found)), str(found))

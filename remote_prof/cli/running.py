@@ -13,7 +13,7 @@ from remote_prof.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from remote_prof.cli import flag_sets
     from remote_prof.host.target import TargetSpec
-    from remote_prof.records import Host
+    from remote_prof.records import Host, Library
     from remote_prof.run.invocation import Outcome
     from remote_prof.settings import ResolvedSettings
 
@@ -25,6 +25,7 @@ def start(
     *,
     shown: flag_sets.ViewFlags,
     script: str,
+    library: tuple[Library, str] | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -33,7 +34,7 @@ def start(
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.run.invocation import run_jobs
 
-    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script)
+    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
     with console.progress(jobs[0].request.duration_s) as watch:
         outcome = run_jobs(
             jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
@@ -98,6 +99,7 @@ def dry_run(
     *,
     shown: flag_sets.ViewFlags,
     script: str,
+    library: tuple[Library, str] | None,
     as_json: bool,
 ) -> int:
     """Print what would be run on these hosts, and return the exit code."""
@@ -107,7 +109,7 @@ def dry_run(
 
     code = ExitCode.OK
     documents = []
-    for job in make_jobs(hosts, spec, settings, shown=shown, script=script):
+    for job in make_jobs(hosts, spec, settings, shown=shown, script=script, library=library):
         prepared = open_and_prepare(job)
         remember_containers(job.host.name, prepared.state.containers)
         for problem in prepared.problems:

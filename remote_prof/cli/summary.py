@@ -151,6 +151,10 @@ def show_plan(job: HostJob, prepared: Prepared) -> None:
     for text in lines:
         console.line(text)
     for name, text in plan.files.items():
+        if name not in ("compose.yml", "launcher.sh"):
+            # Nobody reads it: what the request says of it tells which it is.
+            console.line(f"and beside them: {plan.directory}/{name}, {len(text)} bytes")
+            continue
         console.write(f"\n--- {plan.directory}/{name}\n{text}")
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from remote_prof.engines.base import Event, ProfileRequest
+from remote_prof.engines.base import FILES, ProfileRequest
 from remote_prof.errors import UsageError
 from remote_prof.records import Library
 from remote_prof.templates import render
@@ -89,7 +89,7 @@ def loading_script(request: ProfileRequest, pids: list[int], duration_s: int) ->
     return render(
         "java/async.sh.j2",
         pids=pids,
-        packed=_PACKED,
+        packed=f"{FILES}/{_PACKED}",
         sha256=sha256,
         # The same each time: a JVM that has it loaded knows it by its path, and maps no second one.
         shelf=f"remote-prof-{sha256[:16]}",
@@ -100,8 +100,3 @@ def loading_script(request: ProfileRequest, pids: list[int], duration_s: int) ->
         duration_s=duration_s,
         answer_s=_ANSWER_S,
     )
-
-
-def weighs_ns(event: Event) -> bool:
-    """Tell whether what it counts is nanoseconds of waiting, and not what the event says."""
-    return event.unit == "us"

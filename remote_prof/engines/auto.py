@@ -79,13 +79,16 @@ class Engines:
         ``auto``: CPU time is sampled by bpftrace (by perf, where stacks are to be unwound as that
         alone can), and what runs in an interpreter or a VM by that language's profiler, too. What
         else is measured has one engine, the first that can; but what profilers of several languages
-        measure and none of any program (a dump), each measures of its own processes. Without a
+        measure and none of any program (a dump), each measures of its own processes. Who gives
+        a library for one of them means that one. Without a
         target it is what can be said of the host.
         """
         engines = self.named(name)
         able = [engine for engine in engines if request.event in engine.events]
         if name == AUTO and request.call_graph != "fp":
             able = [e for e in able if e.language or "call_graph" in e.options] or able
+        if name == AUTO and request.async_profiler and request.event != "cpu":
+            able = [e for e in able if "async_profiler" in e.options] or able
         first = able[0]
         if target is not None and len(able) > 1 and all(engine.language for engine in able):
             return _of_their_own(able, request, facts, target)

@@ -1,6 +1,7 @@
 """Java by JDK Flight Recorder, which every HotSpot JVM has in it: jattach asks for a recording.
 
-What is taken once, a dump of the threads or a histogram of the heap, the JVM itself writes as text.
+Where the user gives async-profiler's library, that is loaded instead, and sees more. What is taken
+once, a dump of the threads or a histogram of the heap, the JVM itself writes as text.
 
 It works in the target's own pid namespace, as the target's user: the JVM answers nobody else.
 """
@@ -14,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+from remote_prof.engines import async_profiler
 from remote_prof.engines.base import Event, ProfileRequest, Sidecar
 from remote_prof.engines.sidecar import (
     DUMP_S,
@@ -27,6 +29,7 @@ from remote_prof.engines.sidecar import (
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.processes import Process
 from remote_prof.host.target import Target
+from remote_prof.parse.async_profiler import parse_async_profiler
 from remote_prof.parse.enclosed import parse_enclosed
 from remote_prof.parse.java_heap import parse_java_heap
 from remote_prof.parse.java_threads import parse_java_threads
@@ -36,7 +39,8 @@ from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
 
 _DENIED = re.compile(r"Could not start attach|[Pp]ermission denied|not permitted")
-_TOOL = re.compile(rb"# (jattach [^\n]{1,100})\n")
+_TOOL = re.compile(rb"# ((?:async-profiler|jattach) [^\n]{1,200})\n")
+_NS_PER_US = 1000
 _ANSWER_S = 30  # the first command loads the recorder: 1 to 5 s on a busy host
 _HELLO_S = 10  # before a dump, for which nothing has to be loaded
 _ALLOCATIONS = 300  # samples a second, as in the JDK's own "profile"
@@ -67,7 +71,7 @@ class Java:
     pids_inside = True
     encloses = True
     purpose = "Java: methods and threads of the JVMs in the container, allocations, locks, heap"
-    options: frozenset[str] = frozenset()
+    options = frozenset({"async_profiler"})
     language = "Java"
     vm_threads: re.Pattern[str] | None = re.compile(
         r"GC Thread|G1 |ZWorker|XWorker|Shenandoah|C[12] Compiler|VM (Thread|Periodic|Operation)"
@@ -79,6 +83,7 @@ class Java:
             Event("cpu", "threads that run Java code", "samples", sampled=True),
             Event("alloc", "bytes of new objects", "bytes"),
             Event("lock", "waiting for locks", "us"),
+            Event("wall", "threads, whatever they do", "samples", sampled=True),
             Event("dump", "all threads at one moment", "threads", once=True),
             Event("heap", "live objects on the heap", "bytes", once=True),
         )
@@ -86,19 +91,21 @@ class Java:
 
     def describe(self, request: ProfileRequest) -> str:
         """Say how long is recorded, and how often the threads are looked at."""
-        if request.event == "cpu":
-            return f"{_seconds(request)} s at {_frequency_hz(request)} Hz"
-        if self.events[request.event].once:
+        event = self.events[request.event]
+        if event.once:
             return "taken once"
-        return f"{_seconds(request)} s of JDK Flight Recorder"
+        by = "async-profiler" if request.async_profiler else "JDK Flight Recorder"
+        if event.sampled:
+            return f"{_seconds(request)} s at {_frequency_hz(request)} Hz, by {by}"
+        return f"{_seconds(request)} s of {by}"
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None
     ) -> list[Problem]:
         """Return what speaks against recording there."""
-        del facts, request
-        if target is None:
-            return []
+        against = _of_the_library(request, facts)
+        if target is None or against:
+            return against
         found = running(target, self.language)
         if not found:
             return [
@@ -130,7 +137,12 @@ class Java:
         found = running(target, self.language)
         inside = [process.container_pid for process in found]
         once = self.events[request.event].once
-        script = _dump_script(request, inside) if once else _recording_script(request, inside)
+        if once:
+            script = _dump_script(request, inside)
+        elif request.async_profiler:
+            script = async_profiler.loading_script(request, inside, _seconds(request))
+        else:
+            script = _recording_script(request, inside)
         user = _user(found[0]) if found else "0:0"
         sidecar = bounded(
             request,
@@ -140,7 +152,8 @@ class Java:
             rights=("SYS_PTRACE",) if user.startswith("0:") else (),
         )
         container = f"container:{target.container.container_id}"
-        return (replace(sidecar, pid_namespace=container, user=user),)
+        files = async_profiler.packed_files(request) if request.async_profiler else {}
+        return (replace(sidecar, pid_namespace=container, user=user, files=files),)
 
     def denied(self, errors: str) -> bool:
         """Say whether jattach was not let at the process."""
@@ -150,18 +163,55 @@ class Java:
         """Parse the recordings that the sidecar printed. Raises ParseError."""
         if request.event in _DUMPS:
             read = partial(_DUMPS[request.event].parse, keep_offsets=keep_offsets)
+        elif request.async_profiler:
+            read = partial(parse_async_profiler, keep_offsets=keep_offsets)
         else:
             read = partial(parse_jfr, keep_offsets=keep_offsets, event=request.event)
         profile = parse_enclosed(raw, read)
+        event = self.events[request.event]
+        if request.async_profiler and event.unit == "us":
+            profile = _microseconds(profile)
         tool = _TOOL.match(raw)
         cut = () if b"\n@@ end " in raw else ("the output ends before the end of the run",)
         return replace(
             profile,
-            unit=self.events[request.event].unit,
-            frequency_hz=_frequency_hz(request) if request.event == "cpu" else None,
+            unit=event.unit,
+            frequency_hz=_frequency_hz(request) if event.sampled else None,
             tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
             notes=(*cut, *profile.notes),
         )
+
+
+def _of_the_library(request: ProfileRequest, facts: HostFacts) -> list[Problem]:
+    """Return what speaks against the library that the user gives, or against giving none."""
+    library = request.async_profiler
+    if library is None:
+        if request.event != "wall":
+            return []
+        return [
+            Problem(
+                Severity.ERROR,
+                "JDK Flight Recorder cannot sample threads that wait",
+                "--event wall of Java is async-profiler's",
+                "give it: --async-profiler DIR",
+            )
+        ]
+    if library.architecture == facts.architecture:
+        return []
+    return [
+        Problem(
+            Severity.ERROR,
+            f"async-profiler's library is for {library.architecture}",
+            f"{library.path}; the host is {facts.architecture}",
+            f"give a release for {facts.architecture}",
+        )
+    ]
+
+
+def _microseconds(profile: Profile) -> Profile:
+    """Return a profile of nanoseconds in the unit of all our waits."""
+    scaled = {stack: round(n / _NS_PER_US) for stack, n in profile.weights.items()}
+    return replace(profile, weights={stack: n for stack, n in scaled.items() if n})
 
 
 def _recording_script(request: ProfileRequest, inside: list[int]) -> str:
@@ -205,6 +255,8 @@ def _period_ms(request: ProfileRequest) -> int:
 
 
 def _frequency_hz(request: ProfileRequest) -> int:
+    if request.async_profiler:
+        return request.frequency_hz
     return round(1000 / _period_ms(request))
 
 

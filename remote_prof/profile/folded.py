@@ -58,11 +58,11 @@ def parse_folded(
     """Parse folded stacks; equal stacks are summed.
 
     ``unit`` says what the weights are, ``read_name`` makes a frame of a name (``parse_frame``
-    where it is not given); ``whole_stacks`` is as ``Profile`` has it. Empty lines and comments (``#`` first and no weight at the end) are
-    skipped. A name that is empty becomes ``[unknown]``. Bytes are read as UTF-8, what is not valid
-    becomes U+FFFD. What is no stack is skipped, and ``notes`` say so with the line number. Raises
-    ``ParseError`` where no line is a stack, unless there is nothing but empty lines and comments,
-    and for more than ``remote_prof.profile.limits`` allows.
+    where it is not given), ``whole_stacks`` is as in ``Profile``. Empty lines and comments (``#``
+    first and no weight at the end) are skipped. A name that is empty becomes ``[unknown]``. Bytes
+    are read as UTF-8, what is not valid becomes U+FFFD. What is no stack is skipped, and ``notes``
+    say so with the line number. Raises ``ParseError`` where no line is a stack, unless there is
+    nothing but empty lines and comments, and for more than ``remote_prof.profile.limits`` allows.
     """
     errors = "replace"
     if isinstance(data, str):

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from remote_prof.errors import UsageError
 from remote_prof.profile.model import Quality
 from remote_prof.profile.view import View
-from remote_prof.records import Problem
+from remote_prof.records import Library, Problem
 
 MANIFEST_VERSION = 2
 
@@ -65,6 +65,7 @@ class RequestRecord:
     native: bool = False
     call_graph: str = "fp"
     script: str = ""
+    async_profiler: Library | None = None
     offsets: bool = False
     view: View = field(default_factory=View)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from remote_prof.engines.base import ProfileRequest, Sidecar
+from remote_prof.engines.base import FILES, ProfileRequest, Sidecar
 from remote_prof.errors import PreflightError
 from remote_prof.host.facts import EngineFacts, HostFacts
 from remote_prof.host.gather import CALL_TIMEOUT_S
@@ -129,6 +129,9 @@ def make_plan(
     asked for that the host has not, or no directory can hold the files.
     """
     chosen, compose = _choose_runner(runner, facts)
+    directory = f"{_work_parent(facts)}/remote-prof-{run_id}"
+    files = {name: text for s in services for name, text in s.sidecar.files.items()}
+    services = tuple(_with_mounts(service, directory) for service in services)
     deadline_s = round(request.duration_s) + _DEADLINE_GRACE_S
     values: dict[str, object] = {
         "run_id": run_id,
@@ -158,6 +161,7 @@ def make_plan(
         pids=[process.pid for process in target.processes],
         cpu_source=source,
         cpu_file=file,
+        shared=list(files),
         pull_never=facts.engine is not None and _knows_pull(facts.engine),
     )
     compose_file = render(
@@ -165,14 +169,22 @@ def make_plan(
     )
     return LaunchPlan(
         run_id=run_id,
-        directory=f"{_work_parent(facts)}/remote-prof-{run_id}",
+        directory=directory,
         engine_path=str(values["engine_path"]),
-        files={"compose.yml": compose_file, "launcher.sh": launcher},
+        files={"compose.yml": compose_file, "launcher.sh": launcher, **files},
         services=services,
         runner=chosen,
         become=become,
         deadline_s=deadline_s,
     )
+
+
+def _with_mounts(service: Service, directory: str) -> Service:
+    """Return a service whose sidecar sees its files, which lie in the run's directory."""
+    sidecar = service.sidecar
+    own = tuple((f"{directory}/{name}", f"{FILES}/{name}") for name in sidecar.files)
+    # The files are the plan's from here on.
+    return replace(service, sidecar=replace(sidecar, mounts=(*sidecar.mounts, *own), files={}))
 
 
 def _knows_pull(engine: EngineFacts) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remote_prof.engines import ENGINES, KNOWN, Choice, ProfileRequest
@@ -40,6 +40,7 @@ class HostJob:
     max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES
     image_policy: str = "never"
     image_named: bool = False
+    library: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
         except TargetError as error:
             # It goes first: it is what the user got wrong.
             problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
-    request = profile_request(job.request)
+    request = replace(profile_request(job.request), library=job.library)
     choice = KNOWN.choose(job.request.engine, request, facts, target)
     problems += choice.problems
     if target is None:

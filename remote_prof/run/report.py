@@ -184,6 +184,7 @@ def profile_request(record: RequestRecord) -> ProfileRequest:
         native=record.native,
         call_graph=record.call_graph,
         script=record.script,
+        async_profiler=record.async_profiler,
     )
 
 
