@@ -34,7 +34,7 @@ from remote_prof.parse.enclosed import parse_enclosed
 from remote_prof.parse.java_heap import parse_java_heap
 from remote_prof.parse.java_threads import parse_java_threads
 from remote_prof.parse.jfr import parse_jfr
-from remote_prof.profile.model import Profile
+from remote_prof.profile.model import FrameKind, Profile
 from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
 
@@ -169,15 +169,18 @@ class Java:
             read = partial(parse_jfr, keep_offsets=keep_offsets, event=request.event)
         profile = parse_enclosed(raw, read)
         event = self.events[request.event]
-        if request.async_profiler and event.unit == "us":
-            profile = _microseconds(profile)
+        if request.async_profiler:
+            profile = _in_our_terms(profile, request.event)
         tool = _TOOL.match(raw)
+        by = tool[1].decode("utf-8", "replace").strip() if tool else ""
+        # Timers of CPU time go off at the kernel's own tick after their time, and so more seldom.
+        late = "timer)" in by
         cut = () if b"\n@@ end " in raw else ("the output ends before the end of the run",)
         return replace(
             profile,
             unit=event.unit,
-            frequency_hz=_frequency_hz(request) if event.sampled else None,
-            tool=tool[1].decode("utf-8", "replace").strip() if tool else "",
+            frequency_hz=_frequency_hz(request) if event.sampled and not late else None,
+            tool=by,
             notes=(*cut, *profile.notes),
         )
 
@@ -208,10 +211,16 @@ def _of_the_library(request: ProfileRequest, facts: HostFacts) -> list[Problem]:
     ]
 
 
-def _microseconds(profile: Profile) -> Profile:
-    """Return a profile of nanoseconds in the unit of all our waits."""
-    scaled = {stack: round(n / _NS_PER_US) for stack, n in profile.weights.items()}
-    return replace(profile, weights={stack: n for stack, n in scaled.items() if n})
+def _in_our_terms(profile: Profile, event: str) -> Profile:
+    """Return what async-profiler wrote, as all our profiles say it."""
+    if event == "lock":
+        scaled = {stack: round(n / _NS_PER_US) for stack, n in profile.weights.items()}
+        return replace(profile, weights={stack: n for stack, n in scaled.items() if n})
+    if event == "wall":
+        # Who waits does so in the C library, which seldom has symbols: its caller says what for.
+        frames = (f._replace(kind=FrameKind.USER) if f.module else f for f in profile.frames)
+        return replace(profile, frames=tuple(frames))
+    return profile
 
 
 def _recording_script(request: ProfileRequest, inside: list[int]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 NAMES = (
     *("bpftrace", "bpftrace_json", "perf", "pprof", "pyspy", "austin", "speedscope", "convert"),
     "cpuprofile",
-    "jfr",
+    *("jfr", "async_profiler"),
     "dumps",
     *("facts", "follow", "manifest", "inventory"),
 )

@@ -111,6 +111,8 @@ PROGRAMS = {
 }
 """Programs in the target image: compiler, options, and the source in csrc."""
 
+_AGENT = ("-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden")
+
 
 @dataclass(frozen=True)
 class Built:
@@ -275,6 +277,14 @@ def target_image() -> Path:
             shutil.copy(library, place)
 
     return cached("target.tar", inputs, _packed(make))
+
+
+def agent(directory: Path, compiler: str = "gcc") -> Path:
+    """Build what stands in for async-profiler, as a release of it is laid out; give its place."""
+    library = directory / "lib/libasyncProfiler.so"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    run([compiler, *_AGENT, "-o", str(library), str(CSRC / "agent.c")])
+    return directory
 
 
 def _compile(name: str, directory: Path) -> None:

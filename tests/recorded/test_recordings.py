@@ -68,7 +68,7 @@ def test_compressed_it_is_the_same(name: str) -> None:
         name
         for name in RECORDINGS
         # Where equal samples are put together, a tenth of the text may be half of them.
-        if not name.startswith(("speedscope/", "cpuprofile/", "perf/sidecar"))
+        if not name.startswith(("speedscope/", "cpuprofile/", "perf/sidecar", "async"))
     ],
 )
 def test_a_cut_recording_keeps_what_is_complete(name: str) -> None:
@@ -161,6 +161,38 @@ def test_frames_of_perf_have_their_kind_and_module() -> None:
     assert frames["[libc.so.6]"].kind is FrameKind.UNRESOLVED
     split = parse("perf/perf-6.12-node-perfmap-excerpt.txt", keep_offsets=True)
     assert {f.offset_bytes for f in split.frames if f.name == "uv_run"} == {0x2F4}
+
+
+def test_how_java_s_methods_ran_is_known() -> None:
+    profile = parse("async-profiler/async-profiler-4.5-perf-events.txt")
+    found = {(frame.name, frame.kind) for frame in profile.frames}
+    assert {
+        ("server", FrameKind.PROCESS),
+        ("App.main", FrameKind.INTERPRETED),
+        ("App.handleRequest", FrameKind.JIT),
+        ("App.renderReply", FrameKind.INLINED),
+        ("futex_wait", FrameKind.KERNEL),
+        ("JVM_Sleep", FrameKind.USER),
+        ("[libc.so.6]", FrameKind.UNRESOLVED),
+    } <= found
+    assert {f.module for f in profile.frames if f.name == "[libc.so.6]"} == {
+        "/usr/lib/x86_64-linux-gnu/libc.so.6"
+    }
+    names = kinds(parse("async-profiler/async-profiler-4.5-wall.txt", keep_offsets=True))
+    assert any("$$Lambda.0x" in name for name in names)
+    assert not any("0x" in name for name in kinds(profile))
+
+
+@pytest.mark.parametrize("event", ["cpu", "perf-events"])
+def test_async_profiler_s_samples_have_the_known_shares(event: str) -> None:
+    stacks = parse(f"async-profiler/async-profiler-4.5-{event}.txt").stacks
+    served = {
+        tuple(frame.name for frame in stack): n
+        for stack, n in stacks.items()
+        if any(frame.name == "App.handleRequest" for frame in stack)
+    }
+    reply = sum(n for names, n in served.items() if "App.renderReply" in names)
+    assert reply / sum(served.values()) == pytest.approx(0.75, abs=0.1)
 
 
 def test_python_s_lines_are_kept_on_request() -> None:
