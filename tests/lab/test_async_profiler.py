@@ -36,10 +36,10 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return agent(tmp_path_factory.mktemp("async-profiler"))
 
 
-def mapped(host: LabHost, container: str) -> list[str]:
-    """Return the libraries of ours that the JVM of a container has mapped."""
-    maps = host.docker("exec", container, "cat", "/proc/1/maps").splitlines()
-    lines = [line.split() for line in maps if "libasyncProfiler" in line]
+def mapped(host: LabHost, sha256: str) -> list[str]:
+    """Return the files of one library that the JVM has mapped, by their inodes."""
+    maps = host.docker("exec", "java", "cat", "/proc/1/maps").splitlines()
+    lines = [line.split() for line in maps if f"remote-prof-{sha256[:16]}/" in line]
     return sorted({words[4] for words in lines})
 
 
@@ -82,9 +82,9 @@ def test_it_is_loaded_and_gone_again(
     assert (done.run.target / "stacks-1.txt").read_text().startswith("[server tid=13];")
     # What it has to say is not in the target's log, and a second run maps no second one.
     assert "Profiling" not in host.docker("logs", "java")[len(said) :]
-    before = mapped(host, "java")
+    before = mapped(host, asked["sha256"])
     profiled(tool, stock, host, release, "--event", "lock", "--runner", runner)
-    assert mapped(host, "java") == before
+    assert mapped(host, asked["sha256"]) == before
     assert len(before) == 1
     # The report is made again of what was written, without the library.
     assert tool("report", "last").code == 0
