@@ -94,10 +94,11 @@ class Java:
         event = self.events[request.event]
         if event.once:
             return "taken once"
-        by = "async-profiler" if request.async_profiler else "JDK Flight Recorder"
+        by = "async-profiler" if request.async_profiler else ""
         if event.sampled:
-            return f"{_seconds(request)} s at {_frequency_hz(request)} Hz, by {by}"
-        return f"{_seconds(request)} s of {by}"
+            rate = f"{_seconds(request)} s at {_frequency_hz(request)} Hz"
+            return f"{rate}, by {by}" if by else rate
+        return f"{_seconds(request)} s of {by or 'JDK Flight Recorder'}"
 
     def problems(
         self, request: ProfileRequest, facts: HostFacts, target: Target | None
