@@ -41,6 +41,7 @@ from remote_prof.templates import render
 _DENIED = re.compile(r"Could not start attach|[Pp]ermission denied|not permitted")
 _TOOL = re.compile(rb"# ((?:async-profiler|jattach) [^\n]{1,200})\n")
 _NS_PER_US = 1000
+_SLOWEST_TICK_HZ = 100  # CONFIG_HZ is 100 to 1000
 _ANSWER_S = 30  # the first command loads the recorder: 1 to 5 s on a busy host
 _HELLO_S = 10  # before a dump, for which nothing has to be loaded
 _ALLOCATIONS = 300  # samples a second, as in the JDK's own "profile"
@@ -174,8 +175,8 @@ class Java:
             profile = _in_our_terms(profile, request.event)
         tool = _TOOL.match(raw)
         by = tool[1].decode("utf-8", "replace").strip() if tool else ""
-        # Timers of CPU time go off at the kernel's own tick after their time, and so more seldom.
-        late = "timer)" in by
+        # Timers of CPU time go off at the kernel's tick: of more than the slowest nobody knows.
+        late = "timer)" in by and request.frequency_hz > _SLOWEST_TICK_HZ
         cut = () if b"\n@@ end " in raw else ("the output ends before the end of the run",)
         return replace(
             profile,

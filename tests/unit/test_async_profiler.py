@@ -211,8 +211,9 @@ def test_what_the_script_prints_is_a_profile_and_nothing_is_left(tmp_path: Path)
     assert profile.total == 8000
     assert {stack[0].pid for stack in profile.stacks} == {7, 9}
     assert profile.tool == "async-profiler 4.5 (ctimer), jattach 2.2, JDK 21.0.9"
-    # Timers of CPU time are late: what is asked for is not how often they go off.
-    assert (profile.frequency_hz, profile.unit, profile.notes) == (None, "samples", ())
+    assert (profile.frequency_hz, profile.unit, profile.notes) == (99, "samples", ())
+    # Timers of CPU time go off no more often than the kernel ticks, and the host has not said.
+    assert Java().parse(out, replace(REQUEST, frequency_hz=499)).frequency_hz is None
     assert list(tmp_path.glob("proc/*/root/tmp/*")) == []
     version, refused, begun, ended, last = words(tmp_path, 7)
     assert version.startswith("version,file=/tmp/remote-prof-")

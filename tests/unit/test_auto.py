@@ -152,6 +152,6 @@ def test_the_facts_of_a_process_are_read() -> None:
 def test_all_that_any_of_them_can_is_known() -> None:
     assert set(KNOWN.events(AUTO)) == {event for engine in ENGINES for event in engine.events}
     assert KNOWN.options(AUTO, "cpu") >= {"stacks", "native"}
-    assert KNOWN.options(AUTO, "wall") == {"native"}
+    assert KNOWN.options(AUTO, "wall") == {"native", "async_profiler"}
     with pytest.raises(UsageError, match="no engine perl"):
         KNOWN.named("perl")

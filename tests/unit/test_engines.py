@@ -13,6 +13,7 @@ import pytest
 from remote_prof.engines import AUTO, ENGINES, Engine, ProfileRequest
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.records import Library
 from remote_prof.settings import Settings
 from remote_prof.settings.values import EXPECTED
 from remote_prof.templates import data_path
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 STATE = parse_facts((Path(__file__).parent / "data/facts/docker-26-hybrid.txt").read_bytes())
 FACTS = replace(STATE.facts, tracefs="/sys/kernel/tracing", counters=True)
 REQUEST = ProfileRequest(10.0, 99, "both", "img", script="# remote-prof: format=folded\n")
+LIBRARY = Library("libasyncProfiler.so", 1, "0" * 64, FACTS.architecture)
 PROGRAMS = {"pyspy": "python3", "austin": "python3", "java": "java", "node": "node"}
 CASES = [(engine, event) for engine in ENGINES for event in engine.events]
 
@@ -61,7 +63,9 @@ def test_each_tells_what_it_is_and_is_documented(engine: Engine) -> None:
 
 @pytest.mark.parametrize(("engine", "event"), CASES, ids=str)
 def test_plans_are_exact_and_ask_for_little(engine: Engine, event: str) -> None:
-    request = replace(REQUEST, event=event)
+    # Of Java that is async-profiler's alone.
+    library = LIBRARY if (engine.name, event) == ("java", "wall") else None
+    request = replace(REQUEST, event=event, async_profiler=library)
     sidecars = engine.plan(request, FACTS, target(engine))
     assert sidecars
     assert sidecars == engine.plan(request, FACTS, target(engine))

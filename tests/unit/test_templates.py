@@ -27,7 +27,7 @@ from remote_prof.engines.script import Script
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
-from remote_prof.records import Become
+from remote_prof.records import Become, Library
 from remote_prof.run.clean import clean_command
 from remote_prof.run.image_build import fetch_command, render_dockerfile
 from remote_prof.run.image_hosts import images_command
@@ -212,8 +212,11 @@ def scripts() -> dict[str, str]:
         node = replace(target, processes=(replace(target.processes[0], name="node", uid=1, gid=1),))
         found["sidecar node"] = Node().plan(request, host.facts, node)[0].script
         java = replace(target, processes=(replace(target.processes[0], name="java"),))
+        library = Library("libasyncProfiler.so", 1, "0" * 64, "x86_64")
         for event in Java.events:
-            asked = replace(request, event=event)
+            # Of Java that is async-profiler's alone.
+            given = library if event == "wall" else None
+            asked = replace(request, event=event, async_profiler=given)
             found[f"sidecar java {event}"] = Java().plan(asked, host.facts, java)[0].script
         for event in GoPprof.events:
             asked = replace(request, event=event)
