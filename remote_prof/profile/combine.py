@@ -26,7 +26,8 @@ _LEAST_SHARE = 0.2
 class Inside:
     """What a language's profiler saw. The pids in it are those inside the container.
 
-    ``vm_threads`` matches the names of the threads that it does not see (those of the VM itself).
+    ``vm_threads`` matches the names of the threads that it does not see, or need not (those of the
+    VM itself): they are what a sampler in the kernel saw of them.
     """
 
     profile: Profile
@@ -51,7 +52,8 @@ def combine(
         return merge(inside.profile for inside in translated)
     rest = whole
     parts = []
-    for inside in translated:
+    for each in translated:
+        inside = replace(each, profile=_of_the_program(each))
         seen = _by_pid(inside.profile)
         enough, notes = _enough(seen, _by_pid(rest, inside.vm_threads))
         rest, taken = _without(rest, enough, inside.vm_threads)
@@ -60,6 +62,23 @@ def combine(
         notes = (*part.notes, *notes)
         parts.append(replace(part, frequency_hz=whole.frequency_hz, notes=notes))
     return merge([rest, *parts])
+
+
+def _of_the_program(inside: Inside) -> Profile:
+    """Return a profile without the VM's own threads, which would count twice."""
+    frames, vm_threads = inside.profile.frames, inside.vm_threads
+
+    def of_the_vm(stack: IndexStack) -> bool:
+        thread = frames[stack[1]] if len(stack) > 1 else None
+        return (
+            vm_threads is not None
+            and thread is not None
+            and thread.kind is FrameKind.PROCESS
+            and vm_threads.match(thread.name) is not None
+        )
+
+    weights = {s: n for s, n in inside.profile.weights.items() if not of_the_vm(s)}
+    return replace(inside.profile, weights=weights)
 
 
 def _by_pid(profile: Profile, but: re.Pattern[str] | None = None) -> Counter[int]:

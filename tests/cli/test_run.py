@@ -427,6 +427,18 @@ def test_names_from_a_host_do_not_drive_the_terminal(cli: Cli, script: Script) -
         (["-H", "prod-3", "-C", "api", "--event", "dump", "-F", "9"], "it has no frequency"),
         (["-H", "prod-3", "-C", "api", "--event", "heap", "-d", "9"], "it has no duration"),
         (["-H", "prod-3", "-C", "api", "--event", "dump", "--stacks", "user"], "has no --stacks"),
+        (
+            ["-H", "prod-3", "-C", "api", "--event", "dump", "--async-profiler", "."],
+            "--event dump is the JVM's own: it needs no --async-profiler",
+        ),
+        (
+            ["-H", "prod-3", "-C", "api", "--event", "offcpu", "--async-profiler", "."],
+            "--engine auto has no --async-profiler",
+        ),
+        (
+            ["-H", "prod-3", "-C", "api", "--async-profiler", "."],
+            "there is no async-profiler in .",
+        ),
         (["-H", "prod-3", "-C", "api", "--format", "png"], "no format 'png'"),
         (["-H", "prod-3", "-C", "api", "-c", "telnet"], "no connection 'telnet'"),
         (["-H", "prod-3", "--label", "a"], "--label 'a' is not KEY=VALUE"),

@@ -57,6 +57,26 @@ def test_the_kernel_says_how_much_and_the_language_of_what() -> None:
     assert (found.tool, found.frequency_hz, found.lost) == ("bpftrace, py-spy", 99, 3)
 
 
+def test_threads_of_the_vm_that_both_saw_count_once() -> None:
+    collector = process("G1 Conc#0", None)
+    java = process("java", 1)
+    inside = Profile.of({(java, THREAD, Frame("serve")): 20, (java, collector, Frame("mark")): 60})
+    kernel = Profile.of(
+        {
+            stack(process("java", 4001), "Interpreter"): 8,
+            stack(process("G1 Conc#0", 4001), "G1ConcurrentMark::mark"): 5,
+        }
+    )
+    seen = Inside(inside, re.compile("G1 "))
+    found = combine(kernel, [seen], HOST_PIDS)
+    assert {tuple(frame.name for frame in s): n for s, n in found.stacks.items()} == {
+        ("java", "MainThread", "serve"): 8,
+        ("G1 Conc#0", "G1ConcurrentMark::mark"): 5,
+    }
+    # Without the kernel's sampler nobody else has seen them.
+    assert combine(None, [seen], HOST_PIDS).total == 80
+
+
 def test_a_process_of_which_the_language_saw_nothing_stays() -> None:
     assert combine(WHOLE, [Inside(Profile((), {}))], HOST_PIDS).stacks == WHOLE.stacks
 
