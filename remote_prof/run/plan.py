@@ -22,6 +22,8 @@ KEEP_S = 3600
 # time to look names up and print.
 _DEADLINE_GRACE_S = 75
 _PRINT_GRACE_S = 45
+# How long names of Java are waited for, and then gone without.
+_MAPS_WAIT_S = 15
 # How long the engine is asked to stop the sidecar.
 _GIVE_UP_S = 60
 DEFAULT_MAX_ARTIFACT_BYTES = Settings().max_artifact_bytes
@@ -121,12 +123,14 @@ def make_plan(
     target: Target,
     services: tuple[Service, ...],
     become: bool,
+    maps: Sidecar | None = None,
     max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
 ) -> LaunchPlan:
     """Render the compose file and the launcher for the sidecars of one target. Pure.
 
-    ``runner`` is ``auto``, ``compose`` or ``engine``. Raises PreflightError where a runner was
-    asked for that the host has not, or no directory can hold the files.
+    ``runner`` is ``auto``, ``compose`` or ``engine``. ``maps`` is a sidecar that has to have said
+    ``@@ asked`` before the others begin, and prints no profile. Raises PreflightError where a
+    runner was asked for that the host has not, or no directory can hold the files.
     """
     chosen, compose = _choose_runner(runner, facts)
     directory = f"{_work_parent(facts)}/remote-prof-{run_id}"
@@ -162,6 +166,8 @@ def make_plan(
         cpu_source=source,
         cpu_file=file,
         shared=list(files),
+        maps=maps,
+        maps_wait_s=_MAPS_WAIT_S,
         pull_never=facts.engine is not None and _knows_pull(facts.engine),
     )
     compose_file = render(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from remote_prof.engines import ENGINES, KNOWN, Choice, ProfileRequest
+from remote_prof.engines.perf_map import perf_map_sidecar
 from remote_prof.errors import PreflightError, TargetError
 from remote_prof.host.checks import check_clock, check_host, check_target
 from remote_prof.host.facts import HostFacts, HostState
@@ -125,6 +126,8 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
     if target is None:
         return Prepared(state, None, (), tuple(problems))
     problems += check_target(target)
+    maps = perf_map_sidecar([engine for engine, _ in choice.engines], request, facts, target)
+    problems += [maps[1]] if maps else []
     prepared = Prepared(state, target, (), tuple(problems))
     if prepared.errors:
         return prepared
@@ -136,6 +139,7 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
             facts=facts,
             target=target,
             services=services,
+            maps=maps[0] if maps else None,
             become=state.become,
             max_artifact_bytes=job.max_artifact_bytes,
         )
