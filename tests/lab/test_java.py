@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from .targets import JAVA_OPTIONS, JAVA_SECRET
 from .tool import SAMPLING, Done, Stock, Tool, at_work
 
 RUN = ("run", "-C", "java", "--engine", "java")
+FRAME_POINTERS = "-XX:+PreserveFramePointer"
 ENVIRONMENT_SECRET = "k3y-0f-the-environment"
 
 
@@ -214,3 +216,62 @@ def test_what_runs_no_java_is_told_at_once(host: LabHost, tool: Tool, stock: Sto
     assert evidence == "its processes: sh, svc"
     assert "--engine bpftrace" in step
     assert stock.left(host) == []
+
+
+@pytest.fixture
+def framed(host: LabHost) -> Iterator[str]:
+    """Give a container whose JVM keeps frame pointers."""
+    name = "framed"
+    alone = ("--network", "none", "--user", "1000:1000", "--name", name)
+    host.docker("run", "-d", *alone, LANGUAGES_IMAGE, "java", FRAME_POINTERS, *JAVA_OPTIONS, "App")
+    time.sleep(6)  # until what is hot is compiled
+    yield name
+    host.docker("rm", "-f", name)
+
+
+def maps_in(host: LabHost, container: str) -> list[str]:
+    """Return the perf maps that are in a target's /tmp."""
+    names = host.docker("exec", container, "ls", "-A", "/tmp").split()
+    return [name for name in names if name.startswith("perf-")]
+
+
+@pytest.mark.parametrize("engine", ["bpftrace", "perf"])
+def test_a_sampler_in_the_kernel_names_java_by_a_map_that_is_gone_again(
+    engine: str, host: LabHost, tool: Tool, stock: Stock, framed: str
+) -> None:
+    done = tool("run", "-C", framed, "--engine", engine, "-H", host.name, "-d", 6)
+    assert done.code == 0, done.err
+    stacks = done.run.stacks()
+    named = sum(n for stack, n in stacks.items() if any("App." in frame for frame in stack))
+    assert named / stacks.total() > 0.5, stacks
+    assert "JVMs are asked for a perf map" in json.dumps(done.run.record["problems"])
+    assert maps_in(host, framed) == []
+    # A map that was there stays, and is used.
+    jvm_says(host, framed, "Compiler.perfmap")
+    done = tool("run", "-C", framed, "--engine", engine, "-H", host.name, "-d", 2)
+    assert done.code == 0, done.err
+    assert maps_in(host, framed) == ["perf-1.map"]
+    assert "it has a perf map: that is used" in (done.run.target / "launcher.log").read_text()
+    host.docker("rm", "-f", framed)
+    stock.take(host)
+
+
+def test_an_interrupt_takes_the_map_away_too(debian13: LabHost, tool: Tool, stock: Stock) -> None:
+    debian13.docker(
+        *("run", "-d", "--network", "none", "--user", "1000:1000", "--name", "framed"),
+        *(LANGUAGES_IMAGE, "java", FRAME_POINTERS, *JAVA_OPTIONS, "App"),
+    )
+    try:
+        time.sleep(3)
+        argv = ("run", "-C", "framed", "--engine", "bpftrace", "-H", debian13.name, "-d", 60)
+        running = tool.start(*argv)
+        running.wait_for(SAMPLING)
+        assert maps_in(debian13, "framed") == ["perf-1.map"]
+        time.sleep(3)
+        running.process.send_signal(signal.SIGINT)
+        done = running.end()
+        assert done.code == 130, done.err
+        assert maps_in(debian13, "framed") == []
+    finally:
+        debian13.docker("rm", "-f", "framed")
+    assert stock.left(debian13) == []

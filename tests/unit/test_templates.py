@@ -22,6 +22,7 @@ from remote_prof.engines.gopprof import GoPprof
 from remote_prof.engines.java import Java
 from remote_prof.engines.node import Node
 from remote_prof.engines.perf import Perf
+from remote_prof.engines.perf_map import perf_map_sidecar
 from remote_prof.engines.pyspy import PySpy
 from remote_prof.engines.script import Script
 from remote_prof.host.facts import HostState, parse_facts
@@ -218,6 +219,22 @@ def scripts() -> dict[str, str]:
             given = library if event == "wall" else None
             asked = replace(request, event=event, async_profiler=given)
             found[f"sidecar java {event}"] = Java().plan(asked, host.facts, java)[0].script
+        framed = replace(java.processes[0], arguments="java -XX:+PreserveFramePointer App")
+        maps = perf_map_sidecar(
+            [Bpftrace()], request, host.facts, replace(java, processes=(framed,))
+        )
+        assert maps is not None
+        found["sidecar maps"] = maps[0].script
+        found[f"launcher maps {runner}"] = make_plan(
+            run_id=plan.run_id,
+            request=request,
+            runner=runner,
+            facts=host.facts,
+            target=target,
+            services=plan.services,
+            become=False,
+            maps=maps[0],
+        ).files["launcher.sh"]
         for event in GoPprof.events:
             asked = replace(request, event=event)
             found[f"sidecar go {event}"] = GoPprof().plan(asked, host.facts, target)[0].script
