@@ -26,7 +26,7 @@ _ONE_FLAG_MORE = (
     (
         "Java",
         "-XX:+PreserveFramePointer",
-        "bpftrace can walk through Java's frames (jcmd PID Compiler.perfmap names them)",
+        "bpftrace can walk through Java's frames, and has the JVM name them",
     ),
     (
         "Node.js",
