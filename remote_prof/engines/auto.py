@@ -105,6 +105,7 @@ class Engines:
             chosen.insert(0, (first, replace(target, others=tuple(others))))
         else:
             against_first = list(map(_no_error, against_first))
+        problems += _for_nothing(chosen, request)
         return Choice(tuple(chosen), (*against_first, *problems, *_one_flag_more(target)))
 
 
@@ -169,6 +170,18 @@ def _no_error(problem: Problem) -> Problem:
     if problem.severity is not Severity.ERROR:
         return problem
     return replace(problem, severity=Severity.WARNING)
+
+
+def _for_nothing(
+    chosen: Sequence[tuple[Engine, Target]], request: ProfileRequest
+) -> Iterator[Problem]:
+    if request.async_profiler and not any("async_profiler" in e.options for e, _ in chosen):
+        yield Problem(
+            Severity.WARNING,
+            "no JVM is sampled by async-profiler",
+            "none that it could be loaded into was found",
+            "name the process (--process, --pid), and --engine java",
+        )
 
 
 def _one_flag_more(target: Target) -> Iterator[Problem]:

@@ -140,6 +140,7 @@ def _scope(engines: Sequence[str], request: RequestRecord) -> str:
     options = frozenset().union(*(find_engine(name).options for name in engines))
     parts += [f"{request.stacks} stacks"] if "stacks" in options else []
     parts += ["native frames"] if request.native else []
+    parts += ["by async-profiler"] if request.async_profiler else []
     parts += [f"unwound by {request.call_graph}"] if "call_graph" in options else []
     return ", ".join(parts)
 

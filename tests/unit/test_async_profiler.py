@@ -127,6 +127,15 @@ def test_who_gives_it_means_java_though_others_measure_it_too(event: str) -> Non
     assert [engine.name for engine, _ in choice.engines] == ["java"]
 
 
+def test_where_no_jvm_runs_it_is_said_that_it_is_for_nothing() -> None:
+    choice = KNOWN.choose("auto", REQUEST, STATE.facts, target(process(7, "svc")))
+    assert [engine.name for engine, _ in choice.engines] == ["bpftrace"]
+    assert "no JVM is sampled by async-profiler" in [p.what for p in choice.problems]
+    choice = KNOWN.choose("auto", REQUEST, STATE.facts, target(process(7)))
+    assert [engine.name for engine, _ in choice.engines] == ["bpftrace", "java"]
+    assert "no JVM is sampled by async-profiler" not in [p.what for p in choice.problems]
+
+
 FAKE = """#!/bin/sh
 if [ $# = 0 ]; then echo "jattach 2.2 built on some day"; exit 1; fi
 pid=$1 verb=$2; shift 2

@@ -13,7 +13,7 @@ from remote_prof.errors import UsageError
 from remote_prof.host.facts import parse_facts
 from remote_prof.host.gather import FactsQuery
 from remote_prof.host.target import TargetSpec, resolve
-from remote_prof.records import Become, Host, Problem, Severity
+from remote_prof.records import Become, Host, Library, Problem, Severity
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.launch import (
     Launch,
@@ -85,6 +85,14 @@ def without_secrets(host: Host) -> Host:
 def test_jobs_come_back_as_they_were_but_for_secrets(directory: RunDirectory) -> None:
     write_jobs(directory, [job(directory)])
     assert load_jobs(directory) == [replace(job(directory), host=without_secrets(HOST))]
+
+
+def test_a_library_comes_back_with_its_job(directory: RunDirectory) -> None:
+    library = Library("lib/libasyncProfiler.so", 4, "0" * 64, "x86_64")
+    request = replace(REQUEST, async_profiler=library)
+    given = replace(job(directory), request=request, library="H4sI\nAAAA\n")
+    write_jobs(directory, [given])
+    assert load_jobs(directory) == [replace(given, host=without_secrets(HOST))]
 
 
 def test_a_launch_comes_back_as_it_was_but_for_secrets(directory: RunDirectory) -> None:
