@@ -16,6 +16,7 @@ from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.parse.bpftrace_keys import Stacks
+from remote_prof.parse.mappings import MOST_MAPPINGS
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
@@ -246,6 +247,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         main_pid=target.main_pid,
         most_libraries=_MOST_LIBRARIES,
         kernel_names=_kernel_names(request),
+        most_mappings=MOST_MAPPINGS,
         kill_after_s=KILL_AFTER_S,
         timeout_s=round(request.duration_s) + GRACE_S,
     )

@@ -26,6 +26,36 @@ case $version in
     BPFTRACE_CACHE_USER_SYMBOLS=0; export BPFTRACE_CACHE_USER_SYMBOLS ;;
   *) BPFTRACE_MAX_MAP_KEYS=65536; export BPFTRACE_MAX_MAP_KEYS ;;
 esac
+# Where the target's files lie in its memory, and which builds they are: addresses that have no name now
+# get one later, from files that the operator has. It is found out while the target is sampled,
+# and printed at the end, between nothing else.
+build_of() {
+  # The container chose what is there: no more than a look at its head, and that bounded.
+  [ -f "$1" ] && [ ! -h "$1" ] || return
+  timeout -s KILL 2 od -A n -v -t x1 -N 4096 "$1" | tr -d ' \n' |
+    sed -n 's/.*04000000\(08\|10\|14\)00000003000000474e5500\([0-9a-f]\{40\}\).*/\1\2/p'
+}
+list_mappings() {
+  for pid in 19361 19402 19403 ${TARGET_PID:-}; do
+    last=
+    while read -r range rights offset device inode path; do
+      case $path in /*) ;; *) continue ;; esac
+      [ "$path" = "$last" ] || { last=$path begin=; }
+      case $begin$offset in 00000000) begin=${range%-*} ;; esac
+      case $rights in ??x?) [ -z "$begin" ] || echo "$device:$inode $pid $begin $range $offset $path" ;; esac
+    done <"/proc/$pid/maps"
+  done | sort -u | head -n 2000 | while read -r file pid begin range offset path; do
+    if [ "$file" != "$last" ]; then
+      last=$file build=$(build_of "/proc/$pid/root$path")
+      case $build in 08*) build=${build%????????????????????????} ;; 10*) build=${build%????????} ;; esac
+      build=${build#??}
+    fi
+    echo "# mapping $pid $begin $range $offset ${build:--} $path"
+  done
+}
+list_mappings >/dev/shm/mappings 2>/dev/null &
+mapper=$!
+print_mappings() { kill "$mapper" 2>/dev/null; cat /dev/shm/mappings 2>/dev/null; }
 # Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
 timeout -s INT -k 20 70 bpftrace - <<PROGRAM &
 BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
@@ -67,5 +97,6 @@ child=$!
 trap 'kill -INT $child' INT
 trap 'kill -TERM $child' TERM
 while wait $child; code=$?; kill -0 $child 2>/dev/null; do :; done
+print_mappings
 echo "@@ end $code"
 exit $code
