@@ -1,8 +1,9 @@
-"""A stripped program: told by its build, and named afterwards from its debug file."""
+"""Names: of a stripped program from its debug file, of code made at run time from its map."""
 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from .build import CSRC
-from .model import LabHost
+from .model import LANGUAGES_IMAGE, LabHost
 from .targets import API_SHARES
 from .tool import Stock, Tool, share
 
@@ -104,3 +105,24 @@ def test_a_stripped_program_is_named_afterwards(
         *("--to", "top"),
     )
     assert "hot_leaf" in handed.out
+
+
+@pytest.mark.parametrize("engine", ["bpftrace", "perf"])
+def test_the_map_in_the_target_s_own_tmp_names_what_was_made_at_run_time(
+    engine: str, host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    # Its pid is 1 there: the host's /tmp/perf-1.map, and that of any other container, are not its.
+    command = ("node", "--perf-basic-prof", "--interpreted-frames-native-stack", "/opt/app/app.js")
+    host.docker("run", "-d", "--name", "mapped", "--network", "none", LANGUAGES_IMAGE, *command)
+    try:
+        time.sleep(3)
+        done = tool("run", "-C", "mapped", "-H", host.name, "-d", 4, "--engine", engine)
+    finally:
+        host.docker("rm", "-f", "mapped")
+    assert done.code == 0, done.err
+    assert stock.left(host) == []
+    served = [
+        (count, any("handleRequest" in name and name.startswith("JS:") for name in stack))
+        for stack, count in done.run.stacks().items()
+    ]
+    assert sum(n for n, named in served if named) > 0.6 * sum(n for n, _ in served)
