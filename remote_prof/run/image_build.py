@@ -38,15 +38,23 @@ _SAFE_PATH = re.compile(r"/[^\"\n\\;]*")
 _MANYLINUX = ("manylinux1", "manylinux2010", "manylinux2014")
 _GLIBC = ("2_5", "2_12", "2_17", "2_28")
 _CONTENTS = "usr/share/remote-prof/contents.json"
+_OLD_ORIGIN = f"debian {recipe.OLD_SUITE}"
 _INSTALL = "apt-get install apt gpgv debian-archive-keyring python3-pip"
 _OTHERWISE = "or make it where there is a registry: remote-prof image build --dockerfile"
 
 
 def build_image(
-    architecture: str, *, mirror: str, keyring: str, watch: Watch, store: Path | None = None
+    architecture: str,
+    *,
+    mirror: str,
+    keyring: str,
+    watch: Watch,
+    old: bool = False,
+    store: Path | None = None,
 ) -> LocalImage:
     """Build the image for an architecture (amd64, arm64), and put it into the store.
 
+    ``old``: with the older generation of bpftrace beside the other.
     Raises UsageError, HostError where something is missing here or cannot be fetched, ParseError.
     """
     store = store or store_directory()
@@ -57,11 +65,11 @@ def build_image(
             raise UsageError(f"apt cannot be told of the path {path!r}")
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as place:
-        _fetch(Path(place), architecture, mirror, keyring, watch)
-        return _assemble(Path(place), architecture, store, watch)
+        _fetch(Path(place), architecture, mirror, keyring, watch, old=old)
+        return _assemble(Path(place), architecture, store, watch, old=old)
 
 
-def render_dockerfile() -> str:
+def render_dockerfile(*, old: bool = False) -> str:
     """Return a Dockerfile that makes an image of the same programs where there is a registry."""
     return render(
         "sidecar/Dockerfile.j2",
@@ -71,6 +79,12 @@ def render_dockerfile() -> str:
         mirror=recipe.MIRROR,
         keyring=recipe.KEYRING,
         packages=recipe.PACKAGES,
+        old=old,
+        old_name=recipe.OLD,
+        old_root=f"/{recipe.OLD_ROOT}",
+        old_suite=recipe.OLD_SUITE,
+        old_packages=recipe.OLD_PACKAGES,
+        old_starter=recipe.OLD_STARTER,
         requirements=[
             f"{wheel.name}=={wheel.version} "
             + " ".join(f"--hash=sha256:{digest}" for digest in wheel.sha256.values())
@@ -87,13 +101,16 @@ def render_dockerfile() -> str:
     )
 
 
-def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Watch) -> None:
-    for name in ("lists/partial", "archives/partial", "none/partial", "wheels"):
+def _fetch(
+    place: Path, architecture: str, mirror: str, keyring: str, watch: Watch, *, old: bool
+) -> None:
+    for name in ("lists/partial", "archives/partial", "none/partial", "old", "wheels"):
         (place / name).mkdir(parents=True)
-    for name, text in _files(place, architecture, mirror, keyring).items():
+    for name, text in _files(place, architecture, mirror, keyring, old=old).items():
         (place / name).write_text(text)
     here = Host("localhost", "localhost", connection="local")
-    channel = connect(here, SshOptions()).stream(fetch_command(place, architecture, keyring))
+    command = fetch_command(place, architecture, keyring, old=old)
+    channel = connect(here, SshOptions()).stream(command)
     try:
         while (line := channel.read_line(_FETCH_S)) is not None:
             mark, _, rest = line.decode("utf-8", "replace").partition(" ")
@@ -112,7 +129,7 @@ def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Wat
         channel.close()
 
 
-def fetch_command(place: Path, architecture: str, keyring: str) -> Command:
+def fetch_command(place: Path, architecture: str, keyring: str, *, old: bool = False) -> Command:
     """Return the script that fetches into a directory, run here."""
     machine = recipe.ARCHITECTURES[architecture]
     script = render(
@@ -120,6 +137,7 @@ def fetch_command(place: Path, architecture: str, keyring: str) -> Command:
         directory=str(place),
         keyring=keyring,
         packages=recipe.PACKAGES,
+        old_packages=[f"{name}/{recipe.OLD_SUITE}" for name in recipe.OLD_PACKAGES if old],
         pythons=(sys.executable, "python3"),
         platforms=[f"{name}_{machine}" for name in _MANYLINUX]
         + [f"manylinux_{version}_{machine}" for version in _GLIBC],
@@ -127,9 +145,12 @@ def fetch_command(place: Path, architecture: str, keyring: str) -> Command:
     return Command("fetch packages", script)
 
 
-def _files(place: Path, architecture: str, mirror: str, keyring: str) -> dict[str, str]:
+def _files(
+    place: Path, architecture: str, mirror: str, keyring: str, *, old: bool
+) -> dict[str, str]:
     """Return apt's configuration, in which nothing of this machine counts, and pip's list."""
-    sources = f"deb [signed-by={keyring}] {mirror} {recipe.SUITE} main\n"
+    suites = (recipe.SUITE, recipe.OLD_SUITE) if old else (recipe.SUITE,)
+    sources = "".join(f"deb [signed-by={keyring}] {mirror} {suite} main\n" for suite in suites)
     settings = {
         "Dir::Etc::Parts": f"{place}/none",
         "Dir::Etc::Main": "/dev/null",
@@ -143,6 +164,7 @@ def _files(place: Path, architecture: str, mirror: str, keyring: str) -> dict[st
         "Dir::Log": f"{place}",
         "APT::Architecture": architecture,
         "APT::Architectures": architecture,
+        "APT::Default-Release": recipe.SUITE,
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",
         "APT::Update::Error-Mode": "any",
@@ -192,13 +214,17 @@ def _not_fetched(step: str, log: str, mirror: str) -> HostError:
     )
 
 
-def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> LocalImage:
+def _assemble(
+    place: Path, architecture: str, store: Path, watch: Watch, *, old: bool
+) -> LocalImage:
     watch("putting the image together")
     with (place / "spool").open("w+b") as spool:
         layer = Layer(spool)
-        debian = list(_add_packages(layer, place))
-        # Some have their licence in another package, to which their documentation is a link.
-        packages = [replace(p, licences=_licences(layer, p.name)) for p in debian]
+        packages = _add_packages(layer, place, "archives")
+        if old:
+            packages += _add_packages(layer, place, "old", recipe.OLD_ROOT, _OLD_ORIGIN)
+            starter = "\n".join(recipe.OLD_STARTER) + "\n"
+            layer.add_file(f"usr/bin/{recipe.OLD}", starter.encode(), 0o755)
         packages += _add_wheels(layer, place, architecture)
         for path, text in recipe.FILES.items():
             layer.add_file(path, text.encode())
@@ -239,12 +265,22 @@ def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> Loca
     return save_image(image, archive, store)
 
 
-def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
-    sums = dict(_URI.findall((place / "uris").read_text()))
+def _add_packages(
+    layer: Layer, place: Path, directory: str, prefix: str = "", origin: str = "debian"
+) -> list[Package]:
+    """Add the packages of a directory below a prefix, and return them with their licences."""
+    found = list(_taken_apart(layer, place / directory, prefix, origin))
+    # Some have their licence in another package, to which their documentation is a link.
+    return [replace(p, licences=_licences(layer, prefix, p.name)) for p in found]
+
+
+def _taken_apart(layer: Layer, directory: Path, prefix: str, origin: str) -> Iterator[Package]:
+    uris = directory.with_suffix(".uris").read_text()
+    sums = dict(_URI.findall(uris))
     if not sums:
-        raise ParseError("apt named no packages", evidence=(place / "uris").read_text()[:200])
+        raise ParseError("apt named no packages", evidence=uris[:200])
     for name in sorted(sums):
-        path = place / "archives" / name
+        path = directory / name
         if sha256_of(path) != sums[name]:
             raise ParseError(f"{name} is not what the signed index says", evidence=sums[name])
         control = load_control(path)
@@ -252,14 +288,15 @@ def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
         if not recipe.is_package_wanted(package):
             continue
         with open_data(path) as tar:
-            layer.add_tar(tar, recipe.is_path_wanted)
-        yield Package(package, control.get("Version", ""), "debian", (), sums[name])
+            layer.add_tar(tar, recipe.is_path_wanted, prefix)
+        yield Package(package, control.get("Version", ""), origin, (), sums[name])
 
 
-def _licences(layer: Layer, package: str) -> tuple[str, ...]:
-    directory = f"usr/share/doc/{package}"
+def _licences(layer: Layer, prefix: str, package: str) -> tuple[str, ...]:
+    documentation = f"{prefix}usr/share/doc"
+    directory = f"{documentation}/{package}"
     if target := layer.link(directory):
-        directory = posixpath.normpath(posixpath.join("usr/share/doc", target))
+        directory = posixpath.normpath(posixpath.join(documentation, target))
     path = f"{directory}/copyright"
     if path not in layer.paths:
         return ()
@@ -310,7 +347,13 @@ def _labels(created_s: int, packages: list[Package]) -> dict[str, str]:
 
 def _programs(packages: list[Package]) -> dict[str, str]:
     """Return the profilers and their versions, for whoever looks at the image on a host."""
-    versions = {package.name: package.version for package in packages}
-    known = {"bpftrace": "bpftrace", "perf": "linux-perf", "py-spy": "py-spy"}
-    known |= {"austin": "austin-dist", "jattach": "jattach"}
+    versions = {(package.origin, package.name): package.version for package in packages}
+    known = {
+        "bpftrace": ("debian", "bpftrace"),
+        recipe.OLD: (_OLD_ORIGIN, "bpftrace"),
+        "perf": ("debian", "linux-perf"),
+        "py-spy": ("pypi", "py-spy"),
+        "austin": ("pypi", "austin-dist"),
+        "jattach": ("debian", "jattach"),
+    }
     return {name: versions[package] for name, package in known.items() if package in versions}
