@@ -24,6 +24,14 @@ _MAP_KEYS = 65536
 _CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
+# Since 0.22 BEGIN and END are programs of raw tracepoints that are run on request, which kernels do
+# since 5.10; bpftrace ends without a word where they do not. What else the younger generation rests
+# on is older: the hash of a stack is a loop (5.3), its variables are global data (5.2).
+_YOUNG_KERNEL = (5, 10)
+YOUNG, OLD = "bpftrace", "bpftrace-old"
+"""The generations of bpftrace that an image may have, by the names of their programs."""
+
+_OURS = "remote-prof.sidecar"  # the label of images that were built by the tool
 # As bpftrace and the kernel's verifier put it: EPERM and EACCES, and what libbpf makes of them.
 _DENIED = re.compile(r"not permitted|[Pp]ermission denied|EPERM|EACCES|CAP_[A-Z_]+|must be root")
 _MOST_LIBRARIES = 16  # of allocators; each takes a moment to be looked into
@@ -119,6 +127,15 @@ class Bpftrace:
                     "use perf on that host",
                 )
             )
+        if generations(facts)[0] == OLD and _has_young_alone(facts):
+            found.append(
+                Problem(
+                    Severity.WARNING,
+                    f"kernel {facts.kernel} is likely to refuse the bpftrace of the image",
+                    "before Linux 5.10 it takes an older one, and this image has none",
+                    "remote-prof image build --old-bpftrace makes one that has both",
+                )
+            )
         if target is not None and not choose_filter(facts, target).complete:
             found.append(
                 Problem(
@@ -136,7 +153,9 @@ class Bpftrace:
         """Return the sidecars for a host and a target, the narrowest rights first."""
         chosen = choose_filter(facts, target)
         sidecar = replace(
-            bounded(request, facts, script=_script(request, target), filter_text=str(chosen)),
+            bounded(
+                request, facts, script=_script(request, facts, target), filter_text=str(chosen)
+            ),
             environment=chosen.environment(),
             unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
             mounts=((facts.tracefs, _TRACEFS),) if request.event in _TRACEPOINTS else (),
@@ -207,6 +226,22 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     return [("+".join(rung), rung) for rung in ladder]
 
 
+def generations(facts: HostFacts) -> tuple[str, str]:
+    """Return the programs that are tried where an image has both: the one that suits first.
+
+    The younger one wherever it can work: it looks names up much faster. By the number alone: what
+    a distribution has put into an older kernel (Red Hat's 4.18) is not known, and there the older
+    one works, too. Where the first is refused, the sidecar's script tries the other.
+    """
+    young_first = kernel_version(facts.kernel) >= _YOUNG_KERNEL
+    return (YOUNG, OLD) if young_first else (OLD, YOUNG)
+
+
+def _has_young_alone(facts: HostFacts) -> bool:
+    labels = facts.image.labels if facts.image else {}
+    return _OURS in labels and f"{_OURS}.{OLD}" not in labels
+
+
 def kernel_version(release: str) -> tuple[int, ...]:
     """Return the leading numbers of ``uname -r``: ``6.1.0-18-amd64`` is (6, 1)."""
     return tuple(int(part) for part in re.findall(r"[0-9]{1,9}", release)[:2])
@@ -220,7 +255,7 @@ def _kernel_names(request: ProfileRequest) -> bool:
     return request.stacks != "user" and request.event != "malloc"
 
 
-def _script(request: ProfileRequest, target: Target) -> str:
+def _script(request: ProfileRequest, facts: HostFacts, target: Target) -> str:
     stacks = {"user": ("ustack",), "kernel": ("kstack",), "both": ("kstack", "ustack")}
     keys = stacks[request.stacks]
     event = EVENTS[request.event]
@@ -236,6 +271,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         "bpftrace/sidecar.sh.j2",
         program=render("bpftrace/stacks.bt.j2", **values),
         allocation=render("bpftrace/events/malloc.bt.j2", **values),
+        generations=generations(facts),
         event=event.name,
         unit=event.unit,
         extra=_EXTRA.get(event.name, ""),
@@ -248,6 +284,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         kernel_names=_kernel_names(request),
         kill_after_s=KILL_AFTER_S,
         timeout_s=round(request.duration_s) + GRACE_S,
+        duration_cs=round(request.duration_s * 100),
     )
 
 

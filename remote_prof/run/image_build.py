@@ -97,6 +97,7 @@ def render_dockerfile(*, old: bool = False) -> str:
             "org.opencontainers.image.title": recipe.TITLE,
             "org.opencontainers.image.version": __version__,
             "org.opencontainers.image.licenses": recipe.LICENCES,
+            **({f"{recipe.LABEL}.{recipe.OLD}": recipe.OLD_SUITE} if old else {}),
         },
     )
 
