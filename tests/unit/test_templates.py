@@ -29,7 +29,8 @@ from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.records import Become
 from remote_prof.run.clean import clean_command
-from remote_prof.run.image_build import fetch_command, render_dockerfile
+from remote_prof.run.image_build import render_dockerfile
+from remote_prof.run.image_fetch import fetch_command
 from remote_prof.run.image_hosts import images_command
 from remote_prof.run.image_push import push_command
 from remote_prof.run.plan import Service, make_plan
