@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from . import build, machine
 from .leftovers import snapshot
 from .model import SIDECAR_IMAGE, Lab, LabHost
 from .proxy import SENT, Proxy
-from .tool import Done, Stock, Tool, share
+from .rights import rights_of
+from .test_run_by_hand import folded, placed
+from .tool import SAMPLING, Done, Stock, Tool, share
 from .webproxy import web_proxy
 
 NAME = "remote-prof/sidecar"
@@ -44,6 +48,16 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("image")
     built = Tool(lab, place, {"XDG_DATA_HOME": str(place)}).start("image", "build", "--json")
     done = built.end(400)
+    assert done.code == 0, done.err
+    return place
+
+
+@pytest.fixture(scope="module")
+def both(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with an image that has both generations of bpftrace."""
+    place = tmp_path_factory.mktemp("both")
+    tool = Tool(lab, place, {"XDG_DATA_HOME": str(place)})
+    done = tool.start("image", "build", "--old-bpftrace", "--json").end(400)
     assert done.code == 0, done.err
     return place
 
@@ -166,6 +180,86 @@ def test_where_the_named_image_is_missing_ours_takes_its_place(mine: Tool, bare:
     assert mine(*argv).code == 0
     # Now it is there, and who has built none can use it.
     assert mine(*argv, "--image-policy", "never").code == 0
+
+
+@contextmanager
+def calling_itself(host: LabHost, kernel: str) -> Iterator[None]:
+    """Have a host tell another version of its kernel for a while."""
+    path = "/usr/local/bin/uname"
+    text = f'#!/bin/sh\ncase $1 in -r) echo {kernel} ;; *) exec /usr/bin/uname "$@" ;; esac\n'
+    host.exec(["tee", path], input=text.encode())
+    host.exec(["chmod", "755", path])
+    try:
+        yield
+    finally:
+        host.exec(["rm", path])
+
+
+def test_the_older_bpftrace_goes_along_when_asked_for(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path
+) -> None:
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    _, record = _record(both)
+    versions = {(p["name"], p["origin"]): p["version"] for p in record["packages"]}
+    old = versions["bpftrace", "debian bookworm"]
+    assert old != versions["bpftrace", "debian"]
+    assert record["labels"]["remote-prof.sidecar.bpftrace-old"] == old
+    licences = {p["name"]: p["licences"] for p in record["packages"] if "bookw" in p["origin"]}
+    assert set(licences) == set(recipe.OLD_PACKAGES)
+    assert all(licences.values())
+    assert "libllvm14" in tool("image", "list", "--contents").out
+    _pushed(tool("image", "push", "-H", bare.name, "--json"))
+    locked = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL")
+    said = bare.docker(*locked, f"{NAME}:0.1.0", "sh", "-c", f"{STARTS} && bpftrace-old --version")
+    assert said.splitlines()[-1] == "bpftrace v0.17.0"
+
+
+FINE, WIDE = {"BPF", "PERFMON", "SYS_PTRACE", "SYSLOG"}, {"SYS_ADMIN", "SYS_PTRACE", "SYSLOG"}
+
+
+def test_a_young_kernel_has_the_younger_one(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path
+) -> None:
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    argv = ("run", "-H", bare.name, "-C", "api", "-d", "3", "--image-policy", "push")
+    running = tool.start(*argv)
+    running.wait_for(SAMPLING)
+    rights_of(bare).check(FINE)
+    done = running.end()
+    assert done.code == 0, done.err
+    assert done.run.record["sidecars"][0]["tool"] == "bpftrace v0.23.2"
+    assert share(done.run.stacks(), "hot_leaf") > 0.5
+
+
+@pytest.mark.parametrize(
+    ("kernel", "capabilities"),
+    [
+        # It knows the narrow rights already, and is too old for the younger one.
+        ("5.9.16-050916-generic", FINE),
+        ("4.18.0-553.el8_10.x86_64", WIDE),
+    ],
+)
+def test_an_old_kernel_has_the_older_one(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path, kernel: str, capabilities: set[str]
+) -> None:
+    """The host tells of an old kernel, and what is planned for that runs there."""
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    _pushed(tool("image", "push", "-H", bare.name, "--json"))
+    argv = ("run", "-H", bare.name, "-C", "api", "-d", "3", "-F", "199", "--runner", "engine")
+    with calling_itself(bare, kernel):
+        done = tool(*argv, "--image", f"{NAME}:0.1.0", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    (planned,) = json.loads(done.out)
+    launcher = planned["files"]["launcher.sh"]
+    assert set(re.findall(r"--cap-add ([A-Z_]+)", launcher)) == capabilities
+    # Kernels before 5.11 want it. Where the lab runs, an engine may not be allowed to raise it.
+    assert launcher.count(" --ulimit memlock=-1:-1") == 1
+    files = {"launcher.sh": launcher.replace(" --ulimit memlock=-1:-1", "")}
+    with placed(bare, files) as directory:
+        bare.exec(["sh", f"{directory}/launcher.sh"])
+        raw = bare.exec(["cat", f"{directory}/profile.txt"]).stdout.decode()
+    assert re.findall("^# bpftrace.*$", raw, re.MULTILINE) == ["# bpftrace v0.17.0"]
+    assert share(folded(tool, raw), "hot_leaf") > 0.5
 
 
 def test_a_cut_link_goes_on_where_it_was(mine: Tool, bare: LabHost, store: Path) -> None:

@@ -38,7 +38,7 @@ while
   read -r begun _ </proc/uptime
   # Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
   timeout -s INT -k 20 70 "$1" - <<PROGRAM &
-BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
+BEGIN { @begin = nsecs; @next = nsecs - @begin + 1000000000; @odd = 0; printf("@@ sampling\n"); }
 // Every CPU, 99 times a second: what runs there counts if the filter takes it.
 profile:hz:99 /$TARGET_FILTER/ {
   if (nsecs - @begin < 10000000000) {
