@@ -35,14 +35,40 @@ libelf, libxml2 and the like) it has from the younger one's suite: these keep wh
 use of them, and Debian calls them otherwise when they do not."""
 
 OLD_ROOT = f"opt/{OLD}/"
-OLD_STARTER = (
-    "#!/bin/sh",
-    # Not by the dynamic loader as the program: bpftrace finds its own functions in /proc/self/exe.
-    f"LD_LIBRARY_PATH=$(echo /{OLD_ROOT}usr/lib/*-linux-gnu)",
-    "export LD_LIBRARY_PATH",
-    f'exec /{OLD_ROOT}usr/bin/bpftrace "$@"',
-)
-"""The lines of the program that starts the older generation, with its own libraries."""
+OLD_HEADERS = f"{OLD_ROOT}include"
+OLD_FILES: Mapping[str, tuple[str, ...]] = {
+    f"usr/bin/{OLD}": (
+        "#!/bin/sh",
+        # Not the dynamic loader as the program: bpftrace has probes on its own, /proc/self/exe.
+        f"LD_LIBRARY_PATH=$(echo /{OLD_ROOT}usr/lib/*-linux-gnu)",
+        "export LD_LIBRARY_PATH",
+        f'exec /{OLD_ROOT}usr/bin/bpftrace -I /{OLD_HEADERS} "$@"',
+    ),
+    f"{OLD_HEADERS}/linux/types.h": (
+        "#ifndef _LINUX_TYPES_H",
+        "#define _LINUX_TYPES_H",
+        *(
+            f"typedef {meant} {name};"
+            for meant, names in {
+                "unsigned char": "u8 __u8",
+                "unsigned short": "u16 __u16 umode_t",
+                "unsigned int": "u32 __u32 gfp_t uid_t gid_t dev_t",
+                "unsigned long long": "u64 __u64 sector_t",
+                "signed char": "s8 __s8",
+                "short": "s16 __s16",
+                "int": "s32 __s32 pid_t",
+                "long long": "s64 __s64 loff_t",
+                "unsigned long": "size_t ino_t",
+                "long": "ssize_t",
+                "_Bool": "bool",
+            }.items()
+            for name in names.split()
+        ),
+        "#endif",
+    ),
+}
+"""What starts the older generation with its own libraries, and the types that it looks up there,
+to know what tracepoints have, where the kernel has no BTF: paths, and lines."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 LICENCES = "Apache-2.0 AND GPL-2.0-only AND GPL-3.0-or-later AND MIT AND PSF-2.0"

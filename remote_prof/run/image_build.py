@@ -75,7 +75,8 @@ def render_dockerfile(*, old: bool = False) -> str:
         old_root=f"/{recipe.OLD_ROOT}",
         old_suite=recipe.OLD_SUITE,
         old_packages=recipe.OLD_PACKAGES,
-        old_starter=recipe.OLD_STARTER,
+        old_headers=f"/{recipe.OLD_HEADERS}",
+        old_files={f"/{path}": lines for path, lines in recipe.OLD_FILES.items()},
         requirements=[
             f"{wheel.name}=={wheel.version} "
             + " ".join(f"--hash=sha256:{digest}" for digest in wheel.sha256.values())
@@ -102,8 +103,9 @@ def _assemble(
         packages = _add_packages(layer, place, "archives")
         if old:
             packages += _add_packages(layer, place, "old", recipe.OLD_ROOT, _OLD_ORIGIN)
-            starter = "\n".join(recipe.OLD_STARTER) + "\n"
-            layer.add_file(f"usr/bin/{recipe.OLD}", starter.encode(), 0o755)
+            for path, lines in recipe.OLD_FILES.items():
+                mode = 0o755 if "bin/" in path else 0o644
+                layer.add_file(path, "".join(f"{line}\n" for line in lines).encode(), mode)
         packages += _add_wheels(layer, place, architecture)
         for path, text in recipe.FILES.items():
             layer.add_file(path, text.encode())

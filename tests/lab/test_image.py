@@ -377,7 +377,7 @@ def test_the_dockerfile_builds_on_a_base_that_was_imported(
         subprocess.run(
             [*bare.ssh_argv(), "docker", "import", "-", base], stdin=tar, check=True, timeout=120
         )
-    printed = mine("image", "build", "--dockerfile")
+    printed = mine("image", "build", "--dockerfile", "--old-bpftrace")
     with web_proxy(tmp_path / "wheels") as port:
         here = f"http://127.0.0.1:{port}"
         argv = ["docker", "build", "--network", "host", "-t", f"{NAME}:dockerfile"]
@@ -393,7 +393,9 @@ def test_the_dockerfile_builds_on_a_base_that_was_imported(
         )
     try:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        bare.docker("run", "--rm", "--network", "none", f"{NAME}:dockerfile", "sh", "-c", STARTS)
+        starts = ("sh", "-c", f"{STARTS} && bpftrace-old --version")
+        said = bare.docker("run", "--rm", "--network", "none", f"{NAME}:dockerfile", *starts)
+        assert said.splitlines()[-1] == "bpftrace v0.17.0"
         # A run takes it as any other that is named.
         asked = ("-H", bare.name, "-C", "api", "-d", "1", "--image", f"{NAME}:dockerfile")
         assert mine("run", *asked).code == 0
