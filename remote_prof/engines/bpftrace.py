@@ -229,7 +229,7 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
 def generations(facts: HostFacts) -> tuple[str, str]:
     """Return the programs that are tried where an image has both: the one that suits first.
 
-    The younger one wherever it can work: it looks names up much faster. By the number alone: what
+    The younger one wherever it can work: it looks names up faster. By the number alone: what
     a distribution has put into an older kernel (Red Hat's 4.18) is not known, and there the older
     one works, too. Where the first is refused, the sidecar's script tries the other.
     """
