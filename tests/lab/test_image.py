@@ -90,6 +90,12 @@ def _record(store: Path) -> tuple[Path, dict[str, Any]]:
     return path, found
 
 
+def _sent(store: Path, tenths: int) -> str:
+    """Give what is told when some tenths of the image have been sent."""
+    _, record = _record(store)
+    return f"{record['archive_bytes'] * tenths / 10 / 1e6:.0f} of"
+
+
 def _copy(store: Path, place: Path, **changed: object) -> tuple[Path, Path]:
     """Make a data directory with the same image, some of its record changed; give its archive."""
     path, record = _record(store)
@@ -282,7 +288,7 @@ def test_another_process_goes_on_after_an_interrupt(mine: Tool, bare: LabHost, s
     with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
         inventory = mine.through(proxy, bare)
         running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
-        running.wait_for("38 of")
+        running.wait_for(_sent(store, 3))
         running.process.send_signal(signal.SIGINT)
         assert running.end().code == 130
     assert _names(bare) == []
@@ -293,12 +299,14 @@ def test_another_process_goes_on_after_an_interrupt(mine: Tool, bare: LabHost, s
     assert pushed["sent_bytes"] == record["archive_bytes"] - pushed["resumed_bytes"]
 
 
-def test_what_an_unfinished_push_left_can_be_removed(mine: Tool, bare: LabHost) -> None:
+def test_what_an_unfinished_push_left_can_be_removed(
+    mine: Tool, bare: LabHost, store: Path
+) -> None:
     for command in (("image", "remove"), ("clean",)):
         with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
             inventory = mine.through(proxy, bare)
             running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
-            running.wait_for("13 of")
+            running.wait_for(_sent(store, 1))
             running.process.send_signal(signal.SIGTERM)
             assert running.end().code != 0
         # The host's end may be a moment from knowing it.
