@@ -21,7 +21,6 @@ from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
 
 _MAP_KEYS = 65536
-_CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
 # Since 0.22 BEGIN and END are programs of raw tracepoints that are run on request, which kernels do
@@ -205,7 +204,8 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     """Return the ladder of privileges for a host, the narrowest first: names, and capabilities.
 
     Docker knows CAP_BPF and CAP_PERFMON, and lets seccomp pass what they allow, since 23.0; the
-    kernel since 5.8. It lets CAP_SYS_ADMIN alone trace functions of programs, as malloc needs it.
+    kernel since 5.8. It lets CAP_SYS_ADMIN alone trace functions of programs, as malloc needs it;
+    and so does the older bpftrace before 5.10, which begins and ends by probes on its own program.
     CAP_SYSLOG is what shows the kernel's function names.
     """
     if request.privileged:
@@ -215,7 +215,7 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     fine = (
         engine.name != "podman"
         and engine.version_tuple >= _CAP_BPF_DOCKER
-        and kernel_version(facts.kernel) >= _CAP_BPF_KERNEL
+        and kernel_version(facts.kernel) >= _YOUNG_KERNEL
         and request.event != "malloc"
     )
     names: tuple[str, ...] = ("SYS_PTRACE",)

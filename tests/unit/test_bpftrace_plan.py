@@ -98,7 +98,8 @@ WIDE = ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
     [
         (on(), [FINE, WIDE]),
         (on(version="23.0.0"), [FINE, WIDE]),
-        (on(kernel="5.8.0"), [FINE, WIDE]),
+        (on(kernel="5.10.0"), [FINE, WIDE]),
+        (on(kernel="5.9.0"), [WIDE]),
         (on(version="20.10.24+dfsg1"), [WIDE]),
         (on(version=""), [WIDE]),
         (on(kernel="5.4.0-150-generic"), [WIDE]),
