@@ -198,8 +198,8 @@ def _scan_unread(scan: Scan, raw: bytes, begin: int, chunk: bytes) -> None:
 
 def _scan_head(scan: Scan, head: bytes) -> None:
     scan.recognised = _ATTACHED.search(head) is not None
-    tool = _TOOL.search(head)
-    if tool:
+    # The last one is in whose place no other came.
+    for tool in _TOOL.finditer(head):
         scan.tool = tool[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()
     if unit := _UNIT.search(head):
         scan.unit = unit[1].decode()
