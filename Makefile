@@ -57,7 +57,7 @@ check: $(READY)  ## Format, lint, types, layers
 	$(BIN)/lint-imports
 
 unit: $(READY)  ## Tests that need no host: unit, recorded, golden, browser, command line, packaging
-	$(BIN)/pytest -q --ignore tests/lab
+	$(BIN)/pytest -q -n auto --dist loadfile --ignore tests/lab
 
 lab-test: $(READY)  ## Tests on real hosts
 	$(QUIET_SUDO) $(BIN)/pytest -q tests/lab

@@ -56,6 +56,7 @@ def convert(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is standard output.")
     ] = "-",
+    debug_dir: options.DebugDir = None,
     title: options.Title = "",
     subtitle: options.Subtitle = "",
     width: options.Width = 1200,
@@ -68,10 +69,15 @@ def convert(
     from remote_prof.parse import check_reader
     from remote_prof.render import Drawing, check_formats, renderers
     from remote_prof.run.convert import format_of, read_profiles, report_of
+    from remote_prof.run.debug_files import DebugFiles
 
     (name,) = check_formats([to or format_of(output)])
     drawn = renderers(Drawing(width, minwidth, inverted))[name]
-    sources = ((source, read_input(source)) for source in inputs)
+    symbols = DebugFiles(debug_dir) if debug_dir else None
+    sources = (
+        (source, symbols.named(data) if symbols else data)
+        for source, data in ((source, read_input(source)) for source in inputs)
+    )
     view = shown.view()
     by_host = view.group_by == "host"
     profile = read_profiles(
@@ -79,6 +85,8 @@ def convert(
     )
     for note in profile.notes:
         console.problem(Problem(Severity.WARNING, note))
+    for problem in symbols.problems() if symbols else ():
+        console.problem(problem)
     # Each input has its host by now.
     view = replace(view, group_by=None) if by_host else view
     report = report_of(profile, inputs, view=view, title=title, subtitle=subtitle)

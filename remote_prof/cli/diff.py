@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from remote_prof import console
 from remote_prof.cli import flag_sets, options
 from remote_prof.cli.completion import complete_profile
 from remote_prof.cli.files import STANDARD, read_input, write_output
@@ -14,6 +16,7 @@ from remote_prof.errors import UsageError
 
 if TYPE_CHECKING:
     from remote_prof.profile.diff import Side
+    from remote_prof.run.debug_files import DebugFiles
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -82,6 +85,7 @@ def diff(
         str | None,
         typer.Option("--results", metavar="DIR", help="Directory that holds the runs (./results)."),
     ] = None,
+    debug_dir: options.DebugDir = None,
     *,
     shown: flag_sets.ViewFlags,
 ) -> None:
@@ -89,6 +93,7 @@ def diff(
     from remote_prof.cli import comparison_text
     from remote_prof.profile.diff import compare, without_small
     from remote_prof.render.comparison import COMPARISON_RENDERERS
+    from remote_prof.run.debug_files import DebugFiles
 
     # Each has its name for an ending.
     ending = Path(output).suffix.removeprefix(".") if output != STANDARD else None
@@ -99,8 +104,11 @@ def diff(
             evidence="" if form or as_json else f"the output is {output}",
             hint=f"formats are: {', '.join(COMPARISON_RENDERERS)}",
         )
-    sides = _load(before, after, results, shown)
+    symbols = DebugFiles(debug_dir) if debug_dir else None
+    sides = _load(before, after, results, shown, symbols)
     comparison = without_small(compare(*sides, counts=counts), shown.min_share / 100)
+    for problem in symbols.problems() if symbols else ():
+        console.problem(problem)
     comparison_text.show_problems(comparison)
     if chosen is None:
         comparison_text.show(comparison, everything=everything)
@@ -109,7 +117,11 @@ def diff(
 
 
 def _load(
-    before: str, after: str | None, results: str | None, shown: flag_sets.ViewFlags
+    before: str,
+    after: str | None,
+    results: str | None,
+    shown: flag_sets.ViewFlags,
+    symbols: DebugFiles | None,
 ) -> tuple[Side, Side]:
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.run.compare import load_both_sides, load_side
@@ -127,9 +139,10 @@ def _load(
     if before == after == STANDARD:
         raise UsageError("both sides cannot be standard input")
     place = resolve_settings({"results": results}).values.results
+    load = partial(load_side, keep_offsets=shown.offsets, symbols=symbols)
     return (
-        load_side(before, _content(before), place, view, keep_offsets=shown.offsets),
-        load_side(after, _content(after), place, view, keep_offsets=shown.offsets),
+        load(before, _content(before), place, view),
+        load(after, _content(after), place, view),
     )
 
 

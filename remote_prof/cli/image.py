@@ -24,6 +24,8 @@ EXAMPLES = """
 
 $ remote-prof image build
 
+$ remote-prof image build --old-bpftrace
+
 $ remote-prof image push -H web
 
 $ remote-prof image list -H web
@@ -68,6 +70,10 @@ def build(
     keyring: Annotated[
         str | None, typer.Option(metavar="FILE", help="Keys that the archive is signed with.")
     ] = None,
+    old_bpftrace: Annotated[
+        bool,
+        typer.Option("--old-bpftrace", help="With an older bpftrace beside it, for old kernels."),
+    ] = False,
     dockerfile: Annotated[
         bool, typer.Option("--dockerfile", help="Print a Dockerfile for the same, and build none.")
     ] = False,
@@ -81,7 +87,7 @@ def build(
     from remote_prof.run.image_build import build_image, render_dockerfile
 
     if dockerfile:
-        console.write(render_dockerfile())
+        console.write(render_dockerfile(old=old_bpftrace))
         return ExitCode.OK
     known = {machine: name for name, machine in recipe.ARCHITECTURES.items()}
     architecture = arch or known.get(platform.machine(), platform.machine())
@@ -96,6 +102,7 @@ def build(
             mirror=mirror or recipe.MIRROR,
             keyring=keyring or recipe.KEYRING,
             watch=lambda stage: watch("image", stage),
+            old=old_bpftrace,
         )
     if as_json:
         console.write(json.dumps(_document(image), indent=2) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,6 +90,14 @@ ImagePolicy = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; repeatable.")]
+DebugDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Name addresses without a name from files of debug symbols of the same build in here.",
+        show_default=False,
+    ),
+]
 Title = Annotated[
     str, typer.Option(help="Title of the picture.", rich_help_panel=_PICTURE, show_default=False)
 ]

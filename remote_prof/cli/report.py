@@ -19,6 +19,8 @@ $ remote-prof report 20260131-235959-1a2b3c --format svg --offsets
 
 $ remote-prof report last --format pprof --format gecko
 
+$ remote-prof report last --debug-dir ./debug
+
 The raw files are never changed.
 """
 
@@ -34,6 +36,7 @@ def report(
             help=f"{options.FORMATS}; repeatable (as the run had them).",
         ),
     ] = None,
+    debug_dir: options.DebugDir = None,
     title: options.Title = "",
     subtitle: options.Subtitle = "",
     width: options.Width = 1200,
@@ -49,6 +52,7 @@ def report(
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.profile.view import View
     from remote_prof.render import Drawing, renderers
+    from remote_prof.run.debug_files import DebugFiles
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.job import HostResult
     from remote_prof.run.manifest import dump_manifest
@@ -58,16 +62,20 @@ def report(
     directory = RunDirectory.find(run, results)
     manifest = directory.load_manifest()
     view = shown.view()
+    symbols = DebugFiles(debug_dir) if debug_dir else None
     updated, analyses = remake(
         directory,
         manifest,
         formats or manifest.request.formats,
         keep_offsets=shown.offsets or manifest.request.offsets,
         view=view if view != View() else manifest.request.view,
+        symbols=symbols,
         title=title,
         subtitle=subtitle,
         known=renderers(Drawing(width, minwidth, inverted)),
     )
+    for problem in symbols.problems() if symbols else ():
+        console.problem(problem)
     if as_json:
         console.write(dump_manifest(updated).decode())
         return ExitCode.OK

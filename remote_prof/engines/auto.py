@@ -77,7 +77,7 @@ class Engines:
         """Choose for a target; all that speaks against it is said.
 
         ``auto``: CPU time is sampled by bpftrace (by perf, where stacks are to be unwound as that
-        alone can), and what runs in an interpreter or a VM by that language's profiler, too. What
+        alone can), and what that does not see whole by the language's own profiler, too. What
         else is measured has one engine, the first that can; but what profilers of several languages
         measure and none of any program (a dump), each measures of its own processes. Who gives
         a library for one of them means that one. Without a
@@ -96,7 +96,8 @@ class Engines:
             against = first.problems(request, facts, target)
             return Choice(((first, target),) if target else (), tuple(against))
         against_first = first.problems(request, facts, target)
-        chosen, problems = _by_language(able[1:], request, facts, target)
+        apart = [engine for engine in able[1:] if not engine.events["cpu"].seen_whole]
+        chosen, problems = _by_language(apart, request, facts, target)
         problems = [_no_error(problem) for problem in problems]
         if not chosen or not any(p.severity is Severity.ERROR for p in against_first):
             others = [
@@ -135,7 +136,7 @@ def _of_their_own(
     """Choose for what no engine of any program measures: one that cannot costs no other."""
     chosen, problems = _by_language(engines, request, facts, target)
     if not chosen and not problems:
-        # Some languages nothing tells beforehand (Go): whoever can look, looks.
+        # Where the login does not see what runs, nothing tells Go: whoever can look, looks.
         for engine in engines:
             against = engine.problems(request, facts, target)
             if not any(problem.severity is Severity.ERROR for problem in against):
@@ -158,6 +159,8 @@ def _chosen(engine: Engine, processes: Sequence[Process]) -> Problem:
 
 
 def _evidence(process: Process) -> str:
+    if process.runtime == "go":
+        return f"{process.name} has a build id of Go"
     if process.runtime:
         return f"{process.name} has loaded lib{process.runtime}"
     if process.program:

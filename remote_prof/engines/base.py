@@ -24,6 +24,7 @@ class Event:
 
     ``sampled``: what counts is looked at so many times a second; else every event counts.
     ``of_cpu_time``: it is on each CPU, so that the CPU time tells how many samples to expect.
+    ``seen_whole``: of that language a sampler in the kernel sees all of it, with all names.
     ``once``: it is taken at one moment (a dump): a run is over when it has it, and has no duration.
     """
 
@@ -32,6 +33,7 @@ class Event:
     unit: str
     sampled: bool = False
     of_cpu_time: bool = False
+    seen_whole: bool = False
     once: bool = False
 
 

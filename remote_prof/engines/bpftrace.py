@@ -16,14 +16,22 @@ from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
 from remote_prof.parse.bpftrace import parse_bpftrace
 from remote_prof.parse.bpftrace_keys import Stacks
+from remote_prof.parse.mappings import MOST_MAPPINGS
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
 from remote_prof.templates import render
 
 _MAP_KEYS = 65536
-_CAP_BPF_KERNEL = (5, 8)
 _CAP_BPF_DOCKER = (23,)
 _MEMLOCK_KERNEL = (5, 11)
+# Since 0.22 BEGIN and END are programs of raw tracepoints that are run on request, which kernels do
+# since 5.10; bpftrace ends without a word where they do not. What else the younger generation rests
+# on is older: the hash of a stack is a loop (5.3), its variables are global data (5.2).
+_YOUNG_KERNEL = (5, 10)
+YOUNG, OLD = "bpftrace", "bpftrace-old"
+"""The generations of bpftrace that an image may have, by the names of their programs."""
+
+_OURS = "remote-prof.sidecar"  # the label of images that were built by the tool
 # As bpftrace and the kernel's verifier put it: EPERM and EACCES, and what libbpf makes of them.
 _DENIED = re.compile(r"not permitted|[Pp]ermission denied|EPERM|EACCES|CAP_[A-Z_]+|must be root")
 _MOST_LIBRARIES = 16  # of allocators; each takes a moment to be looked into
@@ -119,6 +127,15 @@ class Bpftrace:
                     "use perf on that host",
                 )
             )
+        if generations(facts)[0] == OLD and _has_young_alone(facts):
+            found.append(
+                Problem(
+                    Severity.WARNING,
+                    f"kernel {facts.kernel} is likely to refuse the bpftrace of the image",
+                    "before Linux 5.10 it takes an older one, and this image has none",
+                    "remote-prof image build --old-bpftrace makes one that has both",
+                )
+            )
         if target is not None and not choose_filter(facts, target).complete:
             found.append(
                 Problem(
@@ -136,7 +153,9 @@ class Bpftrace:
         """Return the sidecars for a host and a target, the narrowest rights first."""
         chosen = choose_filter(facts, target)
         sidecar = replace(
-            bounded(request, facts, script=_script(request, target), filter_text=str(chosen)),
+            bounded(
+                request, facts, script=_script(request, facts, target), filter_text=str(chosen)
+            ),
             environment=chosen.environment(),
             unlimited_locked_memory=kernel_version(facts.kernel) < _MEMLOCK_KERNEL,
             mounts=((facts.tracefs, _TRACEFS),) if request.event in _TRACEPOINTS else (),
@@ -186,7 +205,8 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     """Return the ladder of privileges for a host, the narrowest first: names, and capabilities.
 
     Docker knows CAP_BPF and CAP_PERFMON, and lets seccomp pass what they allow, since 23.0; the
-    kernel since 5.8. It lets CAP_SYS_ADMIN alone trace functions of programs, as malloc needs it.
+    kernel since 5.8. It lets CAP_SYS_ADMIN alone trace functions of programs, as malloc needs it;
+    and so does the older bpftrace before 5.10, which begins and ends by probes on its own program.
     CAP_SYSLOG is what shows the kernel's function names.
     """
     if request.privileged:
@@ -196,7 +216,7 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     fine = (
         engine.name != "podman"
         and engine.version_tuple >= _CAP_BPF_DOCKER
-        and kernel_version(facts.kernel) >= _CAP_BPF_KERNEL
+        and kernel_version(facts.kernel) >= _YOUNG_KERNEL
         and request.event != "malloc"
     )
     names: tuple[str, ...] = ("SYS_PTRACE",)
@@ -205,6 +225,22 @@ def rungs(request: ProfileRequest, facts: HostFacts) -> list[tuple[str, tuple[st
     ladder = [("BPF", "PERFMON", *names)] if fine else []
     ladder.append(("SYS_ADMIN", *names))
     return [("+".join(rung), rung) for rung in ladder]
+
+
+def generations(facts: HostFacts) -> tuple[str, str]:
+    """Return the programs that are tried where an image has both: the one that suits first.
+
+    The younger one wherever it can work: it looks names up faster. By the number alone: what
+    a distribution has put into an older kernel (Red Hat's 4.18) is not known, and there the older
+    one works, too. Where the first is refused, the sidecar's script tries the other.
+    """
+    young_first = kernel_version(facts.kernel) >= _YOUNG_KERNEL
+    return (YOUNG, OLD) if young_first else (OLD, YOUNG)
+
+
+def _has_young_alone(facts: HostFacts) -> bool:
+    labels = facts.image.labels if facts.image else {}
+    return _OURS in labels and f"{_OURS}.{OLD}" not in labels
 
 
 def kernel_version(release: str) -> tuple[int, ...]:
@@ -220,7 +256,7 @@ def _kernel_names(request: ProfileRequest) -> bool:
     return request.stacks != "user" and request.event != "malloc"
 
 
-def _script(request: ProfileRequest, target: Target) -> str:
+def _script(request: ProfileRequest, facts: HostFacts, target: Target) -> str:
     stacks = {"user": ("ustack",), "kernel": ("kstack",), "both": ("kstack", "ustack")}
     keys = stacks[request.stacks]
     event = EVENTS[request.event]
@@ -236,6 +272,7 @@ def _script(request: ProfileRequest, target: Target) -> str:
         "bpftrace/sidecar.sh.j2",
         program=render("bpftrace/stacks.bt.j2", **values),
         allocation=render("bpftrace/events/malloc.bt.j2", **values),
+        generations=generations(facts),
         event=event.name,
         unit=event.unit,
         extra=_EXTRA.get(event.name, ""),
@@ -246,8 +283,10 @@ def _script(request: ProfileRequest, target: Target) -> str:
         main_pid=target.main_pid,
         most_libraries=_MOST_LIBRARIES,
         kernel_names=_kernel_names(request),
+        most_mappings=MOST_MAPPINGS,
         kill_after_s=KILL_AFTER_S,
         timeout_s=round(request.duration_s) + GRACE_S,
+        duration_cs=round(request.duration_s * 100),
     )
 
 

@@ -50,14 +50,12 @@ class GoPprof:
     encloses = True
     purpose = "Go: its own profiles by net/http/pprof: memory, goroutines, waits, CPU time"
     options: frozenset[str] = frozenset()
-    # Nothing that the host shows of a process tells that it is Go: so ``auto`` leaves its CPU time
-    # to the kernel's sampler, which sees all of it.
     language = "Go"
     vm_threads: re.Pattern[str] | None = None
     events: Mapping[str, Event] = {
         event.name: event
         for event in (
-            Event("cpu", "on-CPU, by Go itself", "samples", sampled=True),
+            Event("cpu", "on-CPU, by Go itself", "samples", sampled=True, seen_whole=True),
             Event("heap", "memory in use", "bytes", once=True),
             Event("allocs", "memory allocated", "bytes"),
             Event("goroutine", "goroutines that there are", "goroutines", once=True),
@@ -164,7 +162,8 @@ def _candidates(target: Target) -> list[Process]:
     """Return the processes that may be Go: who names one knows better than its name does."""
     if target.scope != "container":
         return list(target.processes)
-    return [process for process in target.processes if process.language == "native"]
+    # A program can be built without the id that tells it; its own file tells the sidecar more.
+    return [process for process in target.processes if process.language in ("native", "Go")]
 
 
 def _rungs(chosen: list[Process]) -> tuple[tuple[str, tuple[str, ...]], ...]:

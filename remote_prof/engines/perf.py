@@ -15,6 +15,7 @@ from remote_prof.engines.base import Event, ProfileRequest, Sidecar
 from remote_prof.engines.sidecar import GRACE_S, KILL_AFTER_S, bounded, locked_down
 from remote_prof.host.facts import HostFacts
 from remote_prof.host.target import Target
+from remote_prof.parse.mappings import MOST_MAPPINGS
 from remote_prof.parse.perf import parse_perf
 from remote_prof.profile.model import Profile
 from remote_prof.records import Problem, Severity
@@ -105,6 +106,7 @@ class Perf:
             options=_SIDES[request.stacks],
             pids=pids,
             duration_s=f"{request.duration_s:g}",
+            most_mappings=MOST_MAPPINGS,
             kill_after_s=KILL_AFTER_S,
             timeout_s=round(request.duration_s) + GRACE_S,
         )

@@ -11,6 +11,7 @@ _STATUS = re.compile(r"/proc/([0-9]{1,10})/status:(\w+):\s*(.*)")
 _PATH = re.compile(r"/proc/([0-9]{1,10})/cgroup:[0-9]+:([^:]*):(.*)")
 _PROGRAM = re.compile(r"/proc/([0-9]{1,10})/exe -> (/.*)")
 _RUNTIME = re.compile(r"/proc/([0-9]{1,10})/maps:/lib(python|jvm|node)")
+_OPENED = re.compile(r"==> /proc/([0-9]{1,10})/exe <==")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _LAST_NUMBER = re.compile(r"(?<![0-9])([0-9]{1,10})\s*\Z")
 _UPTIME = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?) ")
@@ -27,7 +28,8 @@ _LANGUAGES = (
     (re.compile(r"dotnet"), ".NET"),
     (re.compile(r"beam.*"), "Erlang"),
 )
-_RUNTIMES = {"python": "Python", "jvm": "Java", "node": "Node.js"}
+_GO = "go"
+_RUNTIMES = {"python": "Python", "jvm": "Java", "node": "Node.js", _GO: "Go"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Process:
     ``cpu_share`` is of one CPU, None where it was not measured. ``uid`` and ``gid`` are the
     effective ones, as the host has them. ``program`` is the path of what it runs, in its own file
     system, and ``runtime`` the interpreter or VM that it has loaded as a library (python, jvm,
-    node): both empty where the login may not see them.
+    node), or go, if it was built by that: both empty where the login may not see them.
     """
 
     pid: int
@@ -89,7 +91,8 @@ def parse_processes(sections: Mapping[str, list[str]]) -> tuple[Process, ...]:
     arguments = dict(_arguments(sections.get("arguments", [])))
     shares = _cpu_shares(sections)
     programs = dict(_found(_PROGRAM, sections.get("programs", [])))
-    runtimes = dict(_found(_RUNTIME, sections.get("runtimes", [])))
+    runtimes = dict.fromkeys(_built_by_go(sections.get("builds", [])), _GO)
+    runtimes |= _found(_RUNTIME, sections.get("runtimes", []))
     return tuple(
         Process(
             pid=pid,
@@ -126,6 +129,16 @@ def _found(form: re.Pattern[str], lines: list[str]) -> Iterator[tuple[int, str]]
     for line in lines:
         if match := form.search(line):
             yield int(match[1]), match[2]
+
+
+def _built_by_go(lines: list[str]) -> Iterator[int]:
+    # below the name of each file what was found in it
+    pid = 0
+    for line in lines:
+        if opened := _OPENED.fullmatch(line):
+            pid = int(opened[1])
+        elif line:
+            yield pid
 
 
 def _owners(lines: list[str]) -> Iterator[tuple[int, str]]:

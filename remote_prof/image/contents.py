@@ -32,7 +32,10 @@ _SPDX = {
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """Something in an image. ``origin`` is debian or pypi; ``sha256`` of what it was taken from."""
+    """Something in an image. ``sha256`` is of what it was taken from.
+
+    ``origin`` is debian, pypi, or that of the older generation of bpftrace.
+    """
 
     name: str
     version: str

@@ -23,6 +23,53 @@ PACKAGES = (
     *("base-files", "dash", "coreutils", "grep", "sed", "mawk"),
     *("bpftrace", "linux-perf", "python3-minimal", "jattach"),
 )
+
+OLD = "bpftrace-old"
+"""The older generation of bpftrace, for kernels that are too old for the other: its name, as a
+program, in labels, and of its directory below /opt."""
+
+OLD_SUITE = "bookworm"
+OLD_PACKAGES = ("bpftrace", "libbpf1", "libbpfcc", "libclang1-14", "libllvm14")
+"""What differs between the generations. All else that the older one is linked with (the C library,
+libelf, libxml2 and the like) it has from the younger one's suite: these keep what older programs
+use of them, and Debian calls them otherwise when they do not."""
+
+OLD_ROOT = f"opt/{OLD}/"
+OLD_HEADERS = f"{OLD_ROOT}include"
+OLD_FILES: Mapping[str, tuple[str, ...]] = {
+    f"usr/bin/{OLD}": (
+        "#!/bin/sh",
+        # Not the dynamic loader as the program: bpftrace has probes on its own, /proc/self/exe.
+        f"LD_LIBRARY_PATH=$(echo /{OLD_ROOT}usr/lib/*-linux-gnu)",
+        "export LD_LIBRARY_PATH",
+        f'exec /{OLD_ROOT}usr/bin/bpftrace -I /{OLD_HEADERS} "$@"',
+    ),
+    f"{OLD_HEADERS}/linux/types.h": (
+        "#ifndef _LINUX_TYPES_H",
+        "#define _LINUX_TYPES_H",
+        *(
+            f"typedef {meant} {name};"
+            for meant, names in {
+                "unsigned char": "u8 __u8",
+                "unsigned short": "u16 __u16 umode_t",
+                "unsigned int": "u32 __u32 gfp_t uid_t gid_t dev_t",
+                "unsigned long long": "u64 __u64 sector_t",
+                "signed char": "s8 __s8",
+                "short": "s16 __s16",
+                "int": "s32 __s32 pid_t",
+                "long long": "s64 __s64 loff_t",
+                "unsigned long": "size_t ino_t",
+                "long": "ssize_t",
+                "_Bool": "bool",
+            }.items()
+            for name in names.split()
+        ),
+        "#endif",
+    ),
+}
+"""What starts the older generation with its own libraries, and the types that it looks up there,
+to know what tracepoints have, where the kernel has no BTF: paths, and lines."""
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 LICENCES = "Apache-2.0 AND GPL-2.0-only AND GPL-3.0-or-later AND MIT AND PSF-2.0"
 """Of the profilers and Python themselves; those of every package are in the list of contents."""
@@ -86,11 +133,11 @@ LINKS: Mapping[str, str] = {
 }
 
 # Brought by dependencies, and used by nothing that runs here: what configures packages, what
-# python's modules of the kind need, perl.
+# python's modules of the kind need, perl. bpftrace takes a part of bcc that compiles no C.
 _PACKAGES_LEFT_OUT = re.compile(
     r"(debconf|dpkg|debianutils|init-system-helpers|sensible-utils|ucf|procps|tar|tzdata|netbase"
-    r"|media-types|readline-common|openssl-provider-legacy|libdebuginfod-common|libsqlite3-0"
-    r"|libdb5\.3t64|libgdbm.*|libproc2-0|perl|perl-.*|.*-perl)"
+    r"|media-types|readline-common|openssl-provider-legacy|libclang-cpp[0-9]+"
+    r"|libdebuginfod-common|libsqlite3-0|libdb5\.3t64|libgdbm.*|libproc2-0|perl|perl-.*|.*-perl)"
 )
 _PATHS_LEFT_OUT = re.compile(
     r"(boot|media|srv|home|etc/(init\.d|cron\..*|systemd|default|logrotate\.d|skel|update-motd\.d)"
@@ -99,7 +146,7 @@ _PATHS_LEFT_OUT = re.compile(
     r"|usr/lib/([^/]+/)?(systemd|tmpfiles\.d|sysusers\.d|perl|perl5|perl-base|gconv|valgrind"
     r"|python[^/]+/(test|idlelib|lib2to3|ensurepip|pydoc_data|tkinter|turtledemo))"
     r"|usr/lib/perf-core/tests|usr/libexec/perf-core/tests|usr/include|usr/share/perf-core/tests"
-    r"|usr/lib/python3/dist-packages/perf[^/]*|usr/lib/[^/]+/libgio-.*"
+    r"|usr/lib/python3/dist-packages/perf[^/]*|usr/lib/[^/]+/libgio-.*|usr/lib/[^/]+/libbcc\.so.*"
     r"|usr/bin/bpftrace-aotrt|usr/sbin/[^/]+\.bt|usr/share/bpftrace|var/(lib|cache|log|mail|spool"
     r"|opt|backups|local|run|lock))(/.*)?"
 )

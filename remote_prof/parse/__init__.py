@@ -25,6 +25,7 @@ from remote_prof.parse.pprof import parse_pprof, recognises_pprof
 from remote_prof.parse.pyspy import parse_pyspy, recognises_pyspy
 from remote_prof.parse.pyspy_dump import parse_pyspy_dump, recognises_pyspy_dump
 from remote_prof.parse.speedscope import parse_speedscope, recognises_speedscope
+from remote_prof.parse.symbols import with_go
 from remote_prof.profile.folded import parse_folded, recognises_folded
 from remote_prof.profile.model import Profile
 
@@ -64,7 +65,7 @@ def _parse_container(data: bytes, *, keep_offsets: bool = False) -> Profile:
 
 def _parse_folded(data: bytes, *, keep_offsets: bool = False) -> Profile:
     del keep_offsets  # the format has none
-    return parse_folded(data)
+    return with_go(parse_folded(data))
 
 
 # In the order in which they are asked: the first that recognises an input reads it. So what is

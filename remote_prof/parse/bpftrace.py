@@ -27,6 +27,8 @@ from remote_prof.errors import ParseError
 from remote_prof.parse.bpftrace_extra import name_extra
 from remote_prof.parse.bpftrace_keys import Stacks
 from remote_prof.parse.bpftrace_maps import MAX_DEPTH, OWN_MAPS, Maps
+from remote_prof.parse.mappings import Mappings, with_places
+from remote_prof.parse.symbols import with_go
 from remote_prof.profile.limits import MOST_LINES, within
 from remote_prof.profile.model import Profile
 from remote_prof.profile.unread import Unread
@@ -111,11 +113,14 @@ def parse_bpftrace(
     # From a terminal (docker run -t). One sign is looked for much faster than two.
     if b"\r" in raw and b"\r\n" in raw:
         raw = raw.replace(b"\r\n", b"\n")
+    mappings = Mappings(raw)
+    raw = with_places(raw, mappings)
     maps = Maps(keep_offsets=keep_offsets, stacks=stacks, max_depth=max_depth)
     scan = _scan(raw, maps)
     if not scan.recognised:
         raise _unrecognised(raw)
-    profile = replace(fold_scan(scan), frequency_hz=frequency_hz)
+    profile = fold_scan(scan)
+    profile = replace(profile, frequency_hz=frequency_hz, build_ids=mappings.build_ids)
     if not profile.weights:
         _refuse_garbage(raw)
     return profile
@@ -132,7 +137,7 @@ def fold_scan(scan: Scan) -> Profile:
         notes=(*scan.notes, *scan.unread.notes),
     )
     lost = max(scan.samples - profile.total, 0) if scan.samples else scan.lost
-    return name_extra(replace(profile, lost=lost), scan.extra)
+    return with_go(name_extra(replace(profile, lost=lost), scan.extra))
 
 
 def _scan(raw: bytes, maps: Maps) -> Scan:
@@ -193,8 +198,8 @@ def _scan_unread(scan: Scan, raw: bytes, begin: int, chunk: bytes) -> None:
 
 def _scan_head(scan: Scan, head: bytes) -> None:
     scan.recognised = _ATTACHED.search(head) is not None
-    tool = _TOOL.search(head)
-    if tool:
+    # The last one is in whose place no other came.
+    for tool in _TOOL.finditer(head):
         scan.tool = tool[1][:_LONGEST_NOTE].decode("utf-8", "replace").strip()
     if unit := _UNIT.search(head):
         scan.unit = unit[1].decode()

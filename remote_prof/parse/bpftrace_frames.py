@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from remote_prof.parse.demangle import readable
 from remote_prof.parse.symbols import is_kernel_address, nameless, user_kind
 from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind
 
@@ -42,6 +43,7 @@ def parse_frame(line: bytes, side: Side, *, keep_offsets: bool = False) -> Frame
     if bare is not None or name in ("", UNKNOWN):
         return _nameless(bare or address, module, side, keep_offsets=keep_offsets)
     kernel = side is Side.KERNEL or (side is Side.EITHER and is_kernel_address(address))
+    name = readable(name)
     kind = FrameKind.KERNEL if kernel else user_kind(name)
     return Frame(name, kind, module, offset if keep_offsets else None)
 

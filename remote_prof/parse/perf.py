@@ -27,7 +27,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from remote_prof.parse.mappings import Mappings
 from remote_prof.parse.perf_frames import NO_FRAME, Lines
+from remote_prof.parse.symbols import with_go
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, MOST_NAMES, Budget, within
 from remote_prof.profile.model import (
@@ -274,12 +276,14 @@ class _Scan:
         # Ours ends with a mark; what perf printed by itself has none.
         if self._weighted and not _END.search(self._data):
             notes.append("the output ends before the end of the run")
-        return self._folder.profile(
+        profile = self._folder.profile(
             max_depth=MAX_DEPTH if cut else None,
             lost=self._lost,
             tool=f"perf {tool[1].decode('utf-8', 'replace').strip()}" if tool else "",
             notes=(*notes, *self._unread.notes),
+            build_ids=Mappings(self._data).build_ids,
         )
+        return with_go(profile)
 
     def _cut(self, stacks: Iterable[IndexStack]) -> dict[IndexStack, IndexStack]:
         """Return the stacks whose callers perf has cut off, each with the mark of that."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from remote_prof.parse.demangle import readable
 from remote_prof.parse.symbols import is_kernel_address, nameless, user_kind
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind
@@ -85,6 +86,7 @@ def _frame(address: str, rest: str, *, keep_offsets: bool) -> Frame:
         elif module == UNKNOWN:
             module = None
         return nameless(address, module, keep_offsets=keep_offsets)
+    name = readable(name)
     kind = FrameKind.KERNEL if kernel else user_kind(name)
     if kind is FrameKind.USER and module and _JIT_FILES.fullmatch(module):
         kind = FrameKind.JIT

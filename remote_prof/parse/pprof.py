@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from remote_prof.errors import ParseError
 from remote_prof.parse.packed import unpack
+from remote_prof.parse.symbols import with_go
 from remote_prof.profile.folded import parse_frame, printable
 from remote_prof.profile.folder import Folder
 from remote_prof.profile.limits import LONGEST_STACK, MOST_LINES, MOST_NAMES, Budget, within
@@ -45,6 +46,7 @@ _NS = {
 _LONGEST_UNIT = 50  # characters
 _KERNEL_FILES = ("[kernel", "[guest.kernel", "vmlinux")
 _JIT_FILES = ("/tmp/perf-", "//anon", "[anon")  # noqa: S108  the names of mappings, as perf has them
+_BUILD_ID = re.compile(r"(?:[0-9a-f]{2}){4,32}")
 _HINT = "is the file complete, and is it what pprof reads?"
 
 
@@ -121,11 +123,23 @@ class _Reader:
             parts = map(frames.__getitem__, reversed(places))
             self._folder.add((*root, *chain.from_iterable(parts)), weight, "a sample")
         note = f"{self._negative} samples with negative values were left out"
-        return self._folder.profile(
+        profile = self._folder.profile(
             unit=value.unit,
             frequency_hz=value.frequency_hz,
             notes=(note,) if self._negative else (),
+            build_ids=self._build_ids(),
         )
+        return with_go(profile)
+
+    def _build_ids(self) -> dict[str, str]:
+        """Return those that are numbers in hexadecimal: other linkers have other names."""
+        found = {}
+        for mapping in self._all("Mapping", self._document.mapping):
+            build_id = self._text(mapping.build_id).lower()
+            if _BUILD_ID.fullmatch(build_id):
+                found[_kind(self._text(mapping.filename))[1] or ""] = build_id
+        found.pop("", None)
+        return found
 
     def _value(self) -> _Value:
         types = [self._value_type(each) for each in self._document.sample_type]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind
+from remote_prof.profile.model import UNKNOWN, UNKNOWN_KERNEL, Frame, FrameKind, Profile
 
 # The upper half of a 64-bit address space is the kernel's (x86-64: ffff8..., arm64: ffff0...).
 _KERNEL_ADDRESS = re.compile(r"ffff[0-9a-f]{12}")
@@ -20,8 +21,6 @@ _JIT_PREFIXES = (
     "Builtin:",
     "BytecodeHandler:",
     "Stub:",
-    # CPython's perf trampoline (python -X perf)
-    "py::",
     # HotSpot (jcmd Compiler.perfmap)
     "StubRoutines (",
 )
@@ -30,8 +29,19 @@ _JIT_NAMES = re.compile(
     r"|[\w.$\[\]]+ [\w.$]+\.[\w$<>]+\([\w.$\[\], ]*\)"  # HotSpot: double App.handle(int)
     r"|.*\[(?:PreJIT|Tier0|Optimized\w*|QuickJitted|Instrumented\w*)\]"  # .NET's perf map
 )
-# V8 marks functions that its interpreter runs with ~; HotSpot has one name for all of them.
-_INTERPRETED = re.compile(r"(?:JS|LazyCompile|Function|Eval|Script):~.*|Interpreter")
+# V8 marks functions that its interpreter runs with ~; HotSpot has one name for all of them;
+# CPython's calls itself through a piece of code for each function (python -X perf).
+_INTERPRETED = re.compile(r"(?:JS|LazyCompile|Function|Eval|Script):~.*|Interpreter|py::.*")
+# Go's names: a package's path, a dot, a function or a type and its method. gcc's suffixes have a
+# dot before them, too, and so have names in other languages: these count only beside Go's runtime.
+_GO = re.compile(
+    r"(?:[\w.~%+-]+/)*[\w%-]+"
+    r"\.(?!(?:isra|constprop|part|cold|clone|llvm|lto_priv|localalias|str)\b)"
+    r"(?:\(\*?)?[A-Za-z_][^:;@\s]*"
+)
+_GO_RUNTIME = re.compile(
+    r"runtime\.(?:goexit|main|mcall|mstart|systemstack|gcBgMarkWorker)(?:\.abi0)?"
+)
 _LONGEST_JIT_NAME = 4096
 
 
@@ -65,6 +75,18 @@ def user_kind(name: str) -> FrameKind:
     if name.startswith(_JIT_PREFIXES) or _JIT_NAMES.fullmatch(name):
         return FrameKind.JIT
     return FrameKind.USER
+
+
+def with_go(profile: Profile) -> Profile:
+    """Tell the functions of Go from others, where there are any."""
+    if not any(_GO_RUNTIME.fullmatch(frame.name) for frame in profile.frames):
+        return profile
+    return replace(profile, frames=tuple(map(_told_go, profile.frames)))
+
+
+def _told_go(frame: Frame) -> Frame:
+    told = frame.kind is FrameKind.USER and len(frame.name) <= _LONGEST_JIT_NAME
+    return frame._replace(kind=FrameKind.GO) if told and _GO.fullmatch(frame.name) else frame
 
 
 def source_frame(function: str, file: str, line: str, *, keep_lines: bool) -> Frame:

@@ -17,6 +17,7 @@ class FrameKind(StrEnum):
     JIT = "jit"
     INTERPRETED = "interpreted"
     INLINED = "inlined"
+    GO = "go"  # compiled by Go, whose names begin with a package
     UNRESOLVED = "unresolved"  # an address without a name
     TRUNCATED = "truncated"  # stands for the callers that the profiler cut off
 
@@ -83,7 +84,8 @@ class Quality:
     ``shallow_share``: samples with user frames, but only one or two of them (the sign of a
     program built without frame pointers).
     ``distinct_stacks`` is their number. ``unresolved_by_module`` says of which files those nameless
-    frames are, the worst first, as shares of all samples. ``verdict`` is the sum of it all.
+    frames are, the worst first, as shares of all samples, and ``build_ids`` which builds of these
+    files, where that is known. ``verdict`` is the sum of it all.
     """
 
     expected: int | None
@@ -94,6 +96,7 @@ class Quality:
     shallow_share: float
     distinct_stacks: int = 0
     unresolved_by_module: Mapping[str, float] = field(default_factory=dict)
+    build_ids: Mapping[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
 
 
@@ -109,7 +112,7 @@ class Profile:
     ``max_depth`` the profiler's limit of frames a stack, ``lost`` weights that were taken and are
     not in ``weights``, ``tool`` the profiler's name and version as it printed them, ``notes``
     what the profiler warned of (each once). ``whole_stacks``: it knows where a stack begins, and
-    a short one lacks nothing.
+    a short one lacks nothing. ``build_ids`` are those of modules, in hexadecimal, by their paths.
 
     Two profiles are equal if their stacks are, in whatever order, and all the rest.
     """
@@ -123,6 +126,7 @@ class Profile:
     tool: str = ""
     notes: tuple[str, ...] = field(default=())
     whole_stacks: bool = False
+    build_ids: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stacks: Mapping[Stack, int], **more: Any) -> Profile:

@@ -37,7 +37,12 @@ _SCHEMA: dict[str, dict[str, tuple[int, str]]] = {
         "label": (3, "*Label"),
     },
     "Label": {"key": (1, "int64"), "str": (2, "int64"), "num": (3, "int64")},
-    "Mapping": {"id": (1, "uint64"), "filename": (5, "int64"), "has_functions": (7, "bool")},
+    "Mapping": {
+        "id": (1, "uint64"),
+        "filename": (5, "int64"),
+        "build_id": (6, "int64"),
+        "has_functions": (7, "bool"),
+    },
     "Location": {"id": (1, "uint64"), "mapping_id": (2, "uint64"), "line": (4, "*Line")},
     "Line": {"function_id": (1, "uint64")},
     "Function": {"id": (1, "uint64"), "name": (2, "int64"), "system_name": (3, "int64")},

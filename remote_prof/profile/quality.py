@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -60,6 +60,7 @@ _USER_KINDS = frozenset(
         FrameKind.JIT,
         FrameKind.INTERPRETED,
         FrameKind.INLINED,
+        FrameKind.GO,
         FrameKind.UNRESOLVED,
     }
 )
@@ -95,8 +96,17 @@ def measure_quality(profile: Profile, expected: int | None = None) -> Quality:
         shallow_share=shallow / whole,
         distinct_stacks=len(profile.weights),
         unresolved_by_module={module: weight / whole for module, weight in worst},
+        build_ids=_builds(profile, [module for module, _ in worst]),
     )
     return replace(quality, verdict=_judge(profile, quality))
+
+
+def _builds(profile: Profile, modules: Collection[str]) -> dict[str, str]:
+    """Return the build ids of files by their names alone, where only one has that name."""
+    found: dict[str, set[str]] = {}
+    for path, build_id in profile.build_ids.items():
+        found.setdefault(path.rpartition("/")[2], set()).add(build_id)
+    return {name: found[name].pop() for name in modules if len(found.get(name, ())) == 1}
 
 
 def _judge(profile: Profile, quality: Quality) -> Verdict:
@@ -245,7 +255,9 @@ def _unresolved(profile: Profile, quality: Quality) -> _Finding | None:
     poor = quality.unresolved_share > UNRESOLVED.poor
     what = f"{_percent(quality.unresolved_share)} of the stacks end in a frame without a name"
     where = ", ".join(
-        f"{module} {_percent(share)}" for module, share in quality.unresolved_by_module.items()
+        f"{module} {_percent(share)}"
+        + (f" (build id {quality.build_ids[module]})" if module in quality.build_ids else "")
+        for module, share in quality.unresolved_by_module.items()
     )
     if 2 * _unresolved_kernel_share(profile, quality) > quality.unresolved_share:
         return _Finding(
@@ -257,7 +269,9 @@ def _unresolved(profile: Profile, quality: Quality) -> _Finding | None:
     return _Finding(
         poor,
         f"{what}: a stripped binary, code made at run time (JIT), or a process that has ended",
-        "use a build with symbols, have the runtime write a perf map, "
+        # By the build id the right file is found, and only that is taken.
+        ("name it afterwards from debug files (report --debug-dir), " if quality.build_ids else "")
+        + "use a build with symbols, have the runtime write a perf map, "
         "or use the language's own profiler",
         where,
     )

@@ -70,6 +70,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     notes: dict[str, None] = {}
     lost = 0
     whole = True
+    builds: dict[str, str] = {}
     for part in chain((alone, more), parts):
         if part.weights:
             unit = unit or part.unit
@@ -84,6 +85,11 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         notes |= dict.fromkeys(part.notes)
         lost += part.lost
         whole = whole and part.whole_stacks
+        # Of different builds of a file none is that of the sum.
+        builds |= {
+            path: build if builds.get(path, build) == build else ""
+            for path, build in part.build_ids.items()
+        }
     return folder.profile(
         unit=unit or "samples",
         frequency_hz=_agreed(frequencies),
@@ -92,6 +98,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         tool=", ".join(tools),
         notes=tuple(notes),
         whole_stacks=whole,
+        build_ids={path: build for path, build in builds.items() if build},
     )
 
 

@@ -38,6 +38,7 @@ _CATEGORIES = {
     FrameKind.JIT: ("JIT", "green"),
     FrameKind.INTERPRETED: ("Interpreted", "lightblue"),
     FrameKind.INLINED: ("Inlined", "blue"),
+    FrameKind.GO: ("Go", "magenta"),
     FrameKind.UNRESOLVED: ("Unresolved", "darkgrey"),
     FrameKind.TRUNCATED: ("Truncated", "brown"),
 }

@@ -115,6 +115,8 @@ class _Writer:
             mapping = self._messages.Mapping(
                 id=self._mappings[file], filename=self.string(file), has_functions=True
             )
+            if build_id := self._profile.build_ids.get(file):
+                mapping.build_id = self.string(build_id)
             self._document.mapping.append(mapping.SerializeToString())
         self._document.string_table.extend(text.encode() for text in self._strings)
         written: bytes = self._document.SerializeToString()

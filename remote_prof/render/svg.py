@@ -48,6 +48,7 @@ _COLOURS = {
     FrameKind.JIT: _Colour((95, 125), (0.60, 0.70), 0.50),
     FrameKind.INTERPRETED: _Colour((155, 175), (0.60, 0.70), 0.45),
     FrameKind.INLINED: _Colour((188, 200), (0.62, 0.72), 0.60),
+    FrameKind.GO: _Colour((322, 340), (0.70, 0.78), 0.60),
     FrameKind.UNRESOLVED: _Colour((0, 0), (0.76, 0.82), 0.0),
     FrameKind.TRUNCATED: _Colour((0, 0), (0.64, 0.66), 0.0),
 }
@@ -55,6 +56,7 @@ _COLOURS = {
 
 _WORDS = {
     FrameKind.JIT: "JIT",
+    FrameKind.GO: "Go",
     FrameKind.TRUNCATED: "callers cut off",
 }
 

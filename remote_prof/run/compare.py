@@ -16,6 +16,7 @@ from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.summary import merge
 from remote_prof.profile.view import View, apply_view, under
 from remote_prof.records import Problem, Severity
+from remote_prof.run.debug_files import DebugFiles
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord
 from remote_prof.run.report import find_engine, load_analysis, names_by_pid
@@ -24,18 +25,26 @@ _MOST_NAMES = 20
 
 
 def load_side(
-    name: str, data: bytes | None, results: Path, view: View, *, keep_offsets: bool = False
+    name: str,
+    data: bytes | None,
+    results: Path,
+    view: View,
+    *,
+    keep_offsets: bool = False,
+    symbols: DebugFiles | None = None,
 ) -> Side:
     """Return what ``name`` stands for.
 
     ``data`` is the content where it is a file. Else it is a run (its id, the start of it, its
     directory, or ``last``), ``RUN/HOST`` or ``RUN/HOST/TARGET``; the profiles of several hosts are
-    added up. Raises UsageError where there is no such thing, NoSamplesError where a run has
-    no samples, ParseError where it cannot be read.
+    added up. What has no name gets it from ``symbols``. Raises UsageError where there is no such
+    thing, NoSamplesError where a run has no samples, ParseError where it cannot be read.
     """
     if data is not None:
-        return _of_profile(name, read_profile(name, data, keep_offsets=keep_offsets), view)
-    return _of_run(name, *_find_run(name, results), view, keep_offsets=keep_offsets)
+        named = symbols.named(data) if symbols else data
+        return _of_profile(name, read_profile(name, named, keep_offsets=keep_offsets), view)
+    directory, place = _find_run(name, results)
+    return _of_run(name, directory, place, view, keep_offsets=keep_offsets, symbols=symbols)
 
 
 def load_both_sides(name: str, data: bytes, view: View) -> tuple[Side, Side]:
@@ -79,7 +88,13 @@ def _find_run(name: str, results: Path) -> tuple[RunDirectory, list[str]]:
 
 
 def _of_run(
-    name: str, directory: RunDirectory, place: list[str], view: View, *, keep_offsets: bool
+    name: str,
+    directory: RunDirectory,
+    place: list[str],
+    view: View,
+    *,
+    keep_offsets: bool,
+    symbols: DebugFiles | None,
 ) -> Side:
     manifest = directory.load_manifest()
     chosen = _choose(manifest, place)
@@ -92,7 +107,12 @@ def _of_run(
     def profiles() -> Iterator[Profile]:
         for record in chosen:
             analysis = load_analysis(
-                directory, manifest, record, keep_offsets=keep_offsets, grouped=False
+                directory,
+                manifest,
+                record,
+                keep_offsets=keep_offsets,
+                grouped=False,
+                symbols=symbols,
             )
             if analysis and analysis.quality.got:
                 engines.update(analysis.tools)

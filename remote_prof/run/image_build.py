@@ -10,43 +10,42 @@ import json
 import os
 import posixpath
 import re
-import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from remote_prof import __version__
-from remote_prof.errors import HostError, ParseError, UsageError
+from remote_prof.errors import ParseError, UsageError
 from remote_prof.image import recipe
 from remote_prof.image.archive import make_config, sha256_of, timestamp, write_archive
 from remote_prof.image.contents import Package, parse_licences
 from remote_prof.image.deb import load_control, open_data
 from remote_prof.image.layer import Layer
 from remote_prof.image.store import LocalImage, save_image, store_directory
-from remote_prof.records import Host
+from remote_prof.run.image_fetch import Watch, fetch_packages
 from remote_prof.templates import render
-from remote_prof.transport import Command, SshOptions, connect
 
-Watch = Callable[[str], None]  # told what is being done
-
-_FETCH_S = 1800.0
 _URI = re.compile(r"'[^']+' (\S+\.deb) [0-9]+ SHA256:([0-9a-f]{64})", re.ASCII)
 _MIRROR = re.compile(r"(https?|file)://?[A-Za-z0-9@%:/._~+-]+", re.ASCII)
 _SAFE_PATH = re.compile(r"/[^\"\n\\;]*")
-_MANYLINUX = ("manylinux1", "manylinux2010", "manylinux2014")
-_GLIBC = ("2_5", "2_12", "2_17", "2_28")
 _CONTENTS = "usr/share/remote-prof/contents.json"
-_INSTALL = "apt-get install apt gpgv debian-archive-keyring python3-pip"
-_OTHERWISE = "or make it where there is a registry: remote-prof image build --dockerfile"
+_OLD_ORIGIN = f"debian {recipe.OLD_SUITE}"
 
 
 def build_image(
-    architecture: str, *, mirror: str, keyring: str, watch: Watch, store: Path | None = None
+    architecture: str,
+    *,
+    mirror: str,
+    keyring: str,
+    watch: Watch,
+    old: bool = False,
+    store: Path | None = None,
 ) -> LocalImage:
     """Build the image for an architecture (amd64, arm64), and put it into the store.
 
+    ``old``: with the older generation of bpftrace beside the other.
     Raises UsageError, HostError where something is missing here or cannot be fetched, ParseError.
     """
     store = store or store_directory()
@@ -57,11 +56,11 @@ def build_image(
             raise UsageError(f"apt cannot be told of the path {path!r}")
     store.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=store, prefix=".build-") as place:
-        _fetch(Path(place), architecture, mirror, keyring, watch)
-        return _assemble(Path(place), architecture, store, watch)
+        fetch_packages(Path(place), architecture, mirror, keyring, watch, old=old)
+        return _assemble(Path(place), architecture, store, watch, old=old)
 
 
-def render_dockerfile() -> str:
+def render_dockerfile(*, old: bool = False) -> str:
     """Return a Dockerfile that makes an image of the same programs where there is a registry."""
     return render(
         "sidecar/Dockerfile.j2",
@@ -71,6 +70,13 @@ def render_dockerfile() -> str:
         mirror=recipe.MIRROR,
         keyring=recipe.KEYRING,
         packages=recipe.PACKAGES,
+        old=old,
+        old_name=recipe.OLD,
+        old_root=f"/{recipe.OLD_ROOT}",
+        old_suite=recipe.OLD_SUITE,
+        old_packages=recipe.OLD_PACKAGES,
+        old_headers=f"/{recipe.OLD_HEADERS}",
+        old_files={f"/{path}": lines for path, lines in recipe.OLD_FILES.items()},
         requirements=[
             f"{wheel.name}=={wheel.version} "
             + " ".join(f"--hash=sha256:{digest}" for digest in wheel.sha256.values())
@@ -83,122 +89,23 @@ def render_dockerfile() -> str:
             "org.opencontainers.image.title": recipe.TITLE,
             "org.opencontainers.image.version": __version__,
             "org.opencontainers.image.licenses": recipe.LICENCES,
+            **({f"{recipe.LABEL}.{recipe.OLD}": recipe.OLD_SUITE} if old else {}),
         },
     )
 
 
-def _fetch(place: Path, architecture: str, mirror: str, keyring: str, watch: Watch) -> None:
-    for name in ("lists/partial", "archives/partial", "none/partial", "wheels"):
-        (place / name).mkdir(parents=True)
-    for name, text in _files(place, architecture, mirror, keyring).items():
-        (place / name).write_text(text)
-    here = Host("localhost", "localhost", connection="local")
-    channel = connect(here, SshOptions()).stream(fetch_command(place, architecture, keyring))
-    try:
-        while (line := channel.read_line(_FETCH_S)) is not None:
-            mark, _, rest = line.decode("utf-8", "replace").partition(" ")
-            if mark == "@@progress":
-                watch(rest)
-            elif mark == "@@missing":
-                raise _missing(rest)
-            elif mark == "@@failed":
-                raise _not_fetched(rest, (place / "log").read_text(errors="replace"), mirror)
-            elif mark == "@@fetched":
-                return
-        raise HostError("the packages did not come in time", hint=f"is {mirror} slow?")
-    except EOFError:
-        raise HostError("fetching the packages ended before its time") from None
-    finally:
-        channel.close()
-
-
-def fetch_command(place: Path, architecture: str, keyring: str) -> Command:
-    """Return the script that fetches into a directory, run here."""
-    machine = recipe.ARCHITECTURES[architecture]
-    script = render(
-        "image/fetch.sh.j2",
-        directory=str(place),
-        keyring=keyring,
-        packages=recipe.PACKAGES,
-        pythons=(sys.executable, "python3"),
-        platforms=[f"{name}_{machine}" for name in _MANYLINUX]
-        + [f"manylinux_{version}_{machine}" for version in _GLIBC],
-    )
-    return Command("fetch packages", script)
-
-
-def _files(place: Path, architecture: str, mirror: str, keyring: str) -> dict[str, str]:
-    """Return apt's configuration, in which nothing of this machine counts, and pip's list."""
-    sources = f"deb [signed-by={keyring}] {mirror} {recipe.SUITE} main\n"
-    settings = {
-        "Dir::Etc::Parts": f"{place}/none",
-        "Dir::Etc::Main": "/dev/null",
-        "Dir::Etc::SourceList": f"{place}/sources.list",
-        "Dir::Etc::SourceParts": f"{place}/none",
-        "Dir::Etc::Preferences": "/dev/null",
-        "Dir::Etc::PreferencesParts": f"{place}/none",
-        "Dir::State": f"{place}",
-        "Dir::State::status": f"{place}/status",
-        "Dir::Cache": f"{place}",
-        "Dir::Log": f"{place}",
-        "APT::Architecture": architecture,
-        "APT::Architectures": architecture,
-        "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "root",
-        "APT::Update::Error-Mode": "any",
-        "APT::Get::AllowUnauthenticated": "false",
-        "Acquire::AllowInsecureRepositories": "false",
-        "Acquire::AllowWeakRepositories": "false",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
-        # A snapshot of a past day is wanted as much as the archive of today.
-        "Acquire::Check-Valid-Until": "false",
-        "Debug::NoLocking": "true",
-    }
-    wheels = [
-        f"{w.name}=={w.version} --hash=sha256:{w.sha256[architecture]}" for w in recipe.WHEELS
-    ]
-    return {
-        "sources.list": sources,
-        "apt.conf": "".join(f'{name} "{value}";\n' for name, value in settings.items()),
-        "status": "",
-        "requirements.txt": "\n".join(wheels) + "\n",
-    }
-
-
-def _missing(what: str) -> HostError:
-    return HostError(
-        f"{what} is missing here: it takes apt, gpgv, Debian's keys and pip to make the image",
-        evidence=f"{what} is not there",
-        hint=f"on Debian and Ubuntu: {_INSTALL}; {_OTHERWISE}",
-    )
-
-
-def _not_fetched(step: str, log: str, mirror: str) -> HostError:
-    what = {
-        "update": f"the index of {mirror} cannot be read, or its signature is not good",
-        "choose": f"{mirror} has not all of the packages",
-        "packages": f"the packages cannot be fetched from {mirror}",
-        "wheels": "the wheels cannot be fetched",
-    }.get(step, step)
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("E:", "ERROR", "Err:", "W: GPG"))]
-    return HostError(
-        what,
-        evidence=" | ".join((errors or lines)[:3])[:600],
-        hint="name another mirror with --mirror; a proxy for pip goes into HTTPS_PROXY"
-        if step == "wheels"
-        else f"name another mirror with --mirror; {_OTHERWISE}",
-    )
-
-
-def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> LocalImage:
+def _assemble(
+    place: Path, architecture: str, store: Path, watch: Watch, *, old: bool
+) -> LocalImage:
     watch("putting the image together")
     with (place / "spool").open("w+b") as spool:
         layer = Layer(spool)
-        debian = list(_add_packages(layer, place))
-        # Some have their licence in another package, to which their documentation is a link.
-        packages = [replace(p, licences=_licences(layer, p.name)) for p in debian]
+        packages = _add_packages(layer, place, "archives")
+        if old:
+            packages += _add_packages(layer, place, "old", recipe.OLD_ROOT, _OLD_ORIGIN)
+            for path, lines in recipe.OLD_FILES.items():
+                mode = 0o755 if "bin/" in path else 0o644
+                layer.add_file(path, "".join(f"{line}\n" for line in lines).encode(), mode)
         packages += _add_wheels(layer, place, architecture)
         for path, text in recipe.FILES.items():
             layer.add_file(path, text.encode())
@@ -239,12 +146,22 @@ def _assemble(place: Path, architecture: str, store: Path, watch: Watch) -> Loca
     return save_image(image, archive, store)
 
 
-def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
-    sums = dict(_URI.findall((place / "uris").read_text()))
+def _add_packages(
+    layer: Layer, place: Path, directory: str, prefix: str = "", origin: str = "debian"
+) -> list[Package]:
+    """Add the packages of a directory below a prefix, and return them with their licences."""
+    found = list(_taken_apart(layer, place / directory, prefix, origin))
+    # Some have their licence in another package, to which their documentation is a link.
+    return [replace(p, licences=_licences(layer, prefix, p.name)) for p in found]
+
+
+def _taken_apart(layer: Layer, directory: Path, prefix: str, origin: str) -> Iterator[Package]:
+    uris = directory.with_suffix(".uris").read_text()
+    sums = dict(_URI.findall(uris))
     if not sums:
-        raise ParseError("apt named no packages", evidence=(place / "uris").read_text()[:200])
+        raise ParseError("apt named no packages", evidence=uris[:200])
     for name in sorted(sums):
-        path = place / "archives" / name
+        path = directory / name
         if sha256_of(path) != sums[name]:
             raise ParseError(f"{name} is not what the signed index says", evidence=sums[name])
         control = load_control(path)
@@ -252,14 +169,15 @@ def _add_packages(layer: Layer, place: Path) -> Iterator[Package]:
         if not recipe.is_package_wanted(package):
             continue
         with open_data(path) as tar:
-            layer.add_tar(tar, recipe.is_path_wanted)
-        yield Package(package, control.get("Version", ""), "debian", (), sums[name])
+            layer.add_tar(tar, recipe.is_path_wanted, prefix)
+        yield Package(package, control.get("Version", ""), origin, (), sums[name])
 
 
-def _licences(layer: Layer, package: str) -> tuple[str, ...]:
-    directory = f"usr/share/doc/{package}"
+def _licences(layer: Layer, prefix: str, package: str) -> tuple[str, ...]:
+    documentation = f"{prefix}usr/share/doc"
+    directory = f"{documentation}/{package}"
     if target := layer.link(directory):
-        directory = posixpath.normpath(posixpath.join("usr/share/doc", target))
+        directory = posixpath.normpath(posixpath.join(documentation, target))
     path = f"{directory}/copyright"
     if path not in layer.paths:
         return ()
@@ -310,7 +228,13 @@ def _labels(created_s: int, packages: list[Package]) -> dict[str, str]:
 
 def _programs(packages: list[Package]) -> dict[str, str]:
     """Return the profilers and their versions, for whoever looks at the image on a host."""
-    versions = {package.name: package.version for package in packages}
-    known = {"bpftrace": "bpftrace", "perf": "linux-perf", "py-spy": "py-spy"}
-    known |= {"austin": "austin-dist", "jattach": "jattach"}
+    versions = {(package.origin, package.name): package.version for package in packages}
+    known = {
+        "bpftrace": ("debian", "bpftrace"),
+        recipe.OLD: (_OLD_ORIGIN, "bpftrace"),
+        "perf": ("debian", "linux-perf"),
+        "py-spy": ("pypi", "py-spy"),
+        "austin": ("pypi", "austin-dist"),
+        "jattach": ("debian", "jattach"),
+    }
     return {name: versions[package] for name, package in known.items() if package in versions}

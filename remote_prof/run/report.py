@@ -16,6 +16,7 @@ from remote_prof.profile.quality import hints, measure_quality
 from remote_prof.profile.view import ALL, View, apply_view
 from remote_prof.records import Problem, Severity
 from remote_prof.render import RENDERERS, Renderer, Report, check_formats
+from remote_prof.run.debug_files import DebugFiles
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, RequestRecord
 
@@ -262,6 +263,7 @@ def remake(
     *,
     keep_offsets: bool,
     view: View = ALL,
+    symbols: DebugFiles | None = None,
     title: str = "",
     subtitle: str = "",
     known: Mapping[str, Renderer] = RENDERERS,
@@ -275,7 +277,9 @@ def remake(
     analyses: list[Analysis | None] = []
     for host in manifest.hosts:
         paths = _raw_paths(directory, host)
-        analysis = load_analysis(directory, manifest, host, keep_offsets=keep_offsets, view=view)
+        analysis = load_analysis(
+            directory, manifest, host, keep_offsets=keep_offsets, view=view, symbols=symbols
+        )
         analyses.append(analysis)
         if not paths or analysis is None:
             hosts.append(host)
@@ -299,8 +303,11 @@ def load_analysis(
     keep_offsets: bool = False,
     view: View = ALL,
     grouped: bool = True,
+    symbols: DebugFiles | None = None,
 ) -> Analysis | None:
     """Parse and measure the raw profiles of one host of a run, None where it has none.
+
+    What has no name there gets it from ``symbols``.
 
     Raises ParseError, and UsageError where they cannot be read.
     """
@@ -312,7 +319,7 @@ def load_analysis(
             raise UsageError(f"{path} cannot be read", evidence=str(error)) from error
         # That one of several gave nothing was said when it ran.
         if has_sampled(data) or len(host.sidecars) == 1:
-            raws[name] = data
+            raws[name] = symbols.named(data) if symbols else data
     if not raws:
         return None
     return analyse(

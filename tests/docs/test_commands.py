@@ -164,6 +164,7 @@ def prepared(tmp_path: Path) -> Path:
     raw = RECORDING.read_bytes()
     (tmp_path / "inventory.yml").write_bytes((ROOT / "inventory.example").read_bytes())
     (tmp_path / "profile.txt").write_bytes(raw)
+    (tmp_path / "debug").mkdir()
     for name in ("a.folded", "b.folded", "profile.folded"):
         (tmp_path / name).write_bytes(RECORDING.with_suffix(".folded").read_bytes())
     for path in (Path(__file__).parent / "data").iterdir():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from . import machine
+from . import machine, processes
 from .model import SUITES, Lab, LabError, LabHost, cache_dir
 from .tool import Stock, Tool
 
 REPOSITORY = Path(__file__).parents[2]
+_NAMED = frozenset({"host", "debian12", "debian13"})
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +30,11 @@ def lab() -> Iterator[Lab]:
     existing = _existing()
     if existing:
         try:
-            yield Lab.load(existing)
+            found = Lab.load(existing)
         except LabError as error:
             give_up([str(error)])
+        yield found
+        let_work(found, found.hosts)
         return
     lacking = machine.missing()
     if lacking:
@@ -39,9 +44,33 @@ def lab() -> Iterator[Lab]:
         done = run_lab("up", "--dir", str(directory))
         if done.returncode:
             give_up(done.stderr.strip().splitlines()[-1:])
-        yield Lab.load(directory)
+        found = Lab.load(directory)
+        yield found
+        let_work(found, found.hosts)
     finally:
         run_lab("down", "--dir", str(directory))
+
+
+@pytest.fixture(autouse=True)
+def _others_rest(request: pytest.FixtureRequest) -> None:
+    """Let the targets of those hosts work that a test has, all where it names none.
+
+    They would take half of the machine from it.
+    """
+    if "lab" not in request.fixturenames:
+        return
+    lab = request.getfixturevalue("lab")
+    named = _NAMED & set(request.fixturenames)
+    let_work(lab, {request.getfixturevalue(name).name for name in named} or lab.hosts)
+
+
+def let_work(lab: Lab, names: Collection[str]) -> None:
+    """Have what is in the containers of these hosts go on, and of all others stand still."""
+    for each in lab.hosts.values():
+        sign = signal.SIGCONT if each.name in names else signal.SIGSTOP
+        for pid in processes.in_containers(each.anchor.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, sign)
 
 
 @pytest.fixture(params=sorted(SUITES))

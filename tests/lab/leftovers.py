@@ -38,7 +38,6 @@ _DAEMONS = frozenset(
     }
 )
 _OWN_NETWORKS = frozenset({"bridge", "host", "none"})
-_CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ def _command_line(pid: int) -> str:
 
 
 def _cgroup_ids(pid: int) -> set[str]:
-    return set(_CONTAINER_ID.findall(_read(pid, "cgroup")))
+    return set(processes.CONTAINER_ID.findall(_read(pid, "cgroup")))
 
 
 def _read(pid: int, name: str) -> str:

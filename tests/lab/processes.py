@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from .model import Process
 
+CONTAINER_ID = re.compile(r"\b[0-9a-f]{64}\b")
 _KILL_S = 10  # one that waits for a disk dies late
 
 
@@ -125,6 +127,21 @@ def in_namespaces(mount_namespaces: set[str]) -> list[Process]:
         start = start_time(pid)
         if start is not None and namespace(pid) in mount_namespaces:
             found.append(Process("member", pid, start))
+    return found
+
+
+def in_containers(anchor: int) -> list[int]:
+    """Give the processes in all containers of the host whose anchor this is."""
+    engine = Path(f"/proc/{anchor}/root/var/lib/docker/containers")
+    ids = {path.name for path in engine.iterdir()} if engine.is_dir() else set()
+    found = []
+    for pid in all_pids():
+        try:
+            group = Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            continue
+        if not ids.isdisjoint(CONTAINER_ID.findall(group)):
+            found.append(pid)
     return found
 
 

@@ -69,6 +69,19 @@ def test_one_flame_graph_has_the_functions_of_all(
     assert "profilers: bpftrace: by " in done.err
 
 
+def test_the_heaps_of_two_languages_are_in_one_profile(
+    host: LabHost, tool: Tool, stock: Stock
+) -> None:
+    done = tool(*RUN, "-H", host.name, "--event", "heap", "-v")
+    assert done.code == 0, done.err
+    assert done.run.differences() == []
+    assert stock.left(host) == []
+    assert [sidecar["engine"] for sidecar in done.run.record["sidecars"]] == ["java", "gopprof"]
+    kept = {(stack[0], stack[-1]) for stack in done.run.stacks()}
+    assert {("java", "App$Receipt"), ("app-go", "main.keepReply")} <= kept
+    assert "app-go has a build id of Go" in done.err
+
+
 def test_a_dump_has_the_threads_of_all_that_can_be_dumped(
     host: LabHost, tool: Tool, stock: Stock
 ) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ from . import build, machine
 from .leftovers import snapshot
 from .model import SIDECAR_IMAGE, Lab, LabHost
 from .proxy import SENT, Proxy
-from .tool import Done, Stock, Tool, share
+from .rights import rights_of
+from .test_run_by_hand import folded, placed
+from .tool import SAMPLING, Done, Stock, Tool, share
 from .webproxy import web_proxy
 
 NAME = "remote-prof/sidecar"
@@ -44,6 +48,16 @@ def store(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("image")
     built = Tool(lab, place, {"XDG_DATA_HOME": str(place)}).start("image", "build", "--json")
     done = built.end(400)
+    assert done.code == 0, done.err
+    return place
+
+
+@pytest.fixture(scope="module")
+def both(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with an image that has both generations of bpftrace."""
+    place = tmp_path_factory.mktemp("both")
+    tool = Tool(lab, place, {"XDG_DATA_HOME": str(place)})
+    done = tool.start("image", "build", "--old-bpftrace", "--json").end(400)
     assert done.code == 0, done.err
     return place
 
@@ -74,6 +88,12 @@ def _record(store: Path) -> tuple[Path, dict[str, Any]]:
     (path,) = (store / "remote-prof/images").glob("*.json")
     found: dict[str, Any] = json.loads(path.read_text())
     return path, found
+
+
+def _sent(store: Path, tenths: int) -> str:
+    """Give what is told when some tenths of the image have been sent."""
+    _, record = _record(store)
+    return f"{record['archive_bytes'] * tenths / 10 / 1e6:.0f} of"
 
 
 def _copy(store: Path, place: Path, **changed: object) -> tuple[Path, Path]:
@@ -168,6 +188,106 @@ def test_where_the_named_image_is_missing_ours_takes_its_place(mine: Tool, bare:
     assert mine(*argv, "--image-policy", "never").code == 0
 
 
+@contextmanager
+def calling_itself(host: LabHost, kernel: str) -> Iterator[None]:
+    """Have a host tell another version of its kernel for a while."""
+    path = "/usr/local/bin/uname"
+    text = f'#!/bin/sh\ncase $1 in -r) echo {kernel} ;; *) exec /usr/bin/uname "$@" ;; esac\n'
+    host.exec(["tee", path], input=text.encode())
+    host.exec(["chmod", "755", path])
+    try:
+        yield
+    finally:
+        host.exec(["rm", path])
+
+
+def test_the_older_bpftrace_goes_along_when_asked_for(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path
+) -> None:
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    _, record = _record(both)
+    versions = {(p["name"], p["origin"]): p["version"] for p in record["packages"]}
+    old = versions["bpftrace", "debian bookworm"]
+    assert old != versions["bpftrace", "debian"]
+    assert record["labels"]["remote-prof.sidecar.bpftrace-old"] == old
+    licences = {p["name"]: p["licences"] for p in record["packages"] if "bookw" in p["origin"]}
+    assert set(licences) == set(recipe.OLD_PACKAGES)
+    assert all(licences.values())
+    assert "libllvm14" in tool("image", "list", "--contents").out
+    _pushed(tool("image", "push", "-H", bare.name, "--json"))
+    locked = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL")
+    said = bare.docker(*locked, f"{NAME}:0.1.0", "sh", "-c", f"{STARTS} && bpftrace-old --version")
+    assert said.splitlines()[-1] == "bpftrace v0.17.0"
+
+
+FINE, WIDE = {"BPF", "PERFMON", "SYS_PTRACE", "SYSLOG"}, {"SYS_ADMIN", "SYS_PTRACE", "SYSLOG"}
+
+
+def test_a_young_kernel_has_the_younger_one(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path
+) -> None:
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    argv = ("run", "-H", bare.name, "-C", "api", "-d", "3", "--image-policy", "push")
+    running = tool.start(*argv)
+    running.wait_for(SAMPLING)
+    rights_of(bare).check(FINE)
+    done = running.end()
+    assert done.code == 0, done.err
+    assert done.run.record["sidecars"][0]["tool"] == "bpftrace v0.23.2"
+    assert share(done.run.stacks(), "hot_leaf") > 0.5
+
+
+# As kernels before 5.10 answer to BPF_PROG_TEST_RUN of raw tracepoints: EINVAL.
+REFUSES = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {
+            "names": ["bpf"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": 22,
+            "args": [{"index": 0, "value": 10, "op": "SCMP_CMP_EQ"}],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "tried"),
+    [
+        ("4.18.0-553.el8_10.x86_64", ["# bpftrace v0.17.0"]),
+        # One that nobody would think to be so old: the younger one is refused.
+        ("5.10.0-35-amd64", ["# bpftrace v0.23.2", "# bpftrace v0.17.0"]),
+    ],
+)
+def test_an_old_kernel_has_the_older_one(
+    lab: Lab, bare: LabHost, both: Path, tmp_path: Path, kernel: str, tried: list[str]
+) -> None:
+    """The host tells of a kernel, and what is planned for that runs where there is no test run."""
+    tool = Tool(lab, tmp_path, {"XDG_DATA_HOME": str(both)})
+    _pushed(tool("image", "push", "-H", bare.name, "--json"))
+    argv = ("run", "-H", bare.name, "-C", "api", "-d", "3", "-F", "199", "--runner", "engine")
+    with calling_itself(bare, kernel):
+        done = tool(*argv, "--image", f"{NAME}:0.1.0", "--dry-run", "--json")
+    assert done.code == 0, done.err
+    (planned,) = json.loads(done.out)
+    launcher = planned["files"]["launcher.sh"]
+    narrow = set(re.findall(r"--cap-add ([A-Z_]+)", launcher))
+    assert narrow == (WIDE if len(tried) == 1 else FINE)
+    # Kernels before 5.11 want the limit raised. Where the lab runs, an engine may not do that.
+    assert launcher.count(" --ulimit memlock=-1:-1") == 1
+    with placed(bare, {"refuses.json": json.dumps(REFUSES)}) as directory:
+        launcher = launcher.replace(
+            " --ulimit memlock=-1:-1", f" --security-opt seccomp={directory}/refuses.json"
+        )
+        # Without a test run the older one takes more than the narrowest rights.
+        launcher = launcher.replace("--cap-add PERFMON", "--cap-add SYS_ADMIN")
+        bare.exec(["tee", f"{directory}/launcher.sh"], input=launcher.encode())
+        bare.exec(["sh", f"{directory}/launcher.sh"])
+        raw = bare.exec(["cat", f"{directory}/profile.txt"]).stdout.decode()
+    assert re.findall("^# bpftrace.*$", raw, re.MULTILINE) == tried
+    assert share(folded(tool, raw), "hot_leaf") > 0.5
+
+
 def test_a_cut_link_goes_on_where_it_was(mine: Tool, bare: LabHost, store: Path) -> None:
     _, record = _record(store)
     with Proxy((bare.address, bare.port)) as proxy:
@@ -188,7 +308,7 @@ def test_another_process_goes_on_after_an_interrupt(mine: Tool, bare: LabHost, s
     with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
         inventory = mine.through(proxy, bare)
         running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
-        running.wait_for("38 of")
+        running.wait_for(_sent(store, 3))
         running.process.send_signal(signal.SIGINT)
         assert running.end().code == 130
     assert _names(bare) == []
@@ -199,12 +319,14 @@ def test_another_process_goes_on_after_an_interrupt(mine: Tool, bare: LabHost, s
     assert pushed["sent_bytes"] == record["archive_bytes"] - pushed["resumed_bytes"]
 
 
-def test_what_an_unfinished_push_left_can_be_removed(mine: Tool, bare: LabHost) -> None:
+def test_what_an_unfinished_push_left_can_be_removed(
+    mine: Tool, bare: LabHost, store: Path
+) -> None:
     for command in (("image", "remove"), ("clean",)):
         with Proxy((bare.address, bare.port), bytes_per_s=20 * _MB) as proxy:
             inventory = mine.through(proxy, bare)
             running = mine.start("image", "push", "-i", inventory, "-H", bare.name)
-            running.wait_for("13 of")
+            running.wait_for(_sent(store, 1))
             running.process.send_signal(signal.SIGTERM)
             assert running.end().code != 0
         # The host's end may be a moment from knowing it.
@@ -283,7 +405,7 @@ def test_the_dockerfile_builds_on_a_base_that_was_imported(
         subprocess.run(
             [*bare.ssh_argv(), "docker", "import", "-", base], stdin=tar, check=True, timeout=120
         )
-    printed = mine("image", "build", "--dockerfile")
+    printed = mine("image", "build", "--dockerfile", "--old-bpftrace")
     with web_proxy(tmp_path / "wheels") as port:
         here = f"http://127.0.0.1:{port}"
         argv = ["docker", "build", "--network", "host", "-t", f"{NAME}:dockerfile"]
@@ -299,7 +421,9 @@ def test_the_dockerfile_builds_on_a_base_that_was_imported(
         )
     try:
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        bare.docker("run", "--rm", "--network", "none", f"{NAME}:dockerfile", "sh", "-c", STARTS)
+        starts = ("sh", "-c", f"{STARTS} && bpftrace-old --version")
+        said = bare.docker("run", "--rm", "--network", "none", f"{NAME}:dockerfile", *starts)
+        assert said.splitlines()[-1] == "bpftrace v0.17.0"
         # A run takes it as any other that is named.
         asked = ("-H", bare.name, "-C", "api", "-d", "1", "--image", f"{NAME}:dockerfile")
         assert mine("run", *asked).code == 0

@@ -88,8 +88,24 @@ def test_what_nothing_tells_beforehand_is_looked_at_where_no_other_can() -> None
     heap = replace(REQUEST, event="heap")
     assert chosen(target("svc", "java"), heap) == ["java"]
     assert chosen(target("svc"), heap) == ["gopprof"]
+    assert chosen(target("svc", runtime="go"), heap) == ["gopprof"]
     against = KNOWN.choose(AUTO, heap, FACTS, target("python3")).problems
     assert [p.what for p in against] == ["no Java and no Go runs in api"]
+
+
+def test_of_several_languages_each_measures_its_own() -> None:
+    heap = replace(REQUEST, event="heap")
+    java, go = target("java"), target("svc", runtime="go")
+    (moved,) = (replace(process, pid=200) for process in go.processes)
+    both = replace(java, processes=(*java.processes, moved))
+    assert chosen(both, heap) == ["java", "gopprof"]
+    problems = KNOWN.choose(AUTO, heap, FACTS, both).problems
+    assert "200 svc has a build id of Go" in [problem.evidence for problem in problems]
+
+
+def test_cpu_time_of_go_the_kernel_s_sampler_sees_whole() -> None:
+    assert chosen(target("svc", runtime="go")) == ["bpftrace"]
+    assert chosen(target("svc", runtime="go"), replace(REQUEST, call_graph="dwarf")) == ["perf"]
 
 
 def test_where_bpftrace_cannot_the_others_still_do() -> None:
@@ -118,6 +134,7 @@ def test_one_flag_more_is_told() -> None:
         ({}, "native", "is called worker (the login may not see what it runs)"),
         ({"program": "/usr/bin/python3.11"}, "Python", "runs /usr/bin/python3.11"),
         ({"runtime": "jvm", "program": "/opt/app/x"}, "Java", "worker has loaded libjvm"),
+        ({"runtime": "go", "program": "/opt/app/x"}, "Go", "worker has a build id of Go"),
         ({"program": "/opt/app/svc", "arguments": "python3"}, "native", "runs /opt/app/svc"),
     ],
 )
@@ -143,10 +160,24 @@ def test_the_facts_of_a_process_are_read() -> None:
             ],
             "programs": ["lrwxrwxrwx 1 a b 0 Nov 26 19:00 /proc/7/exe -> /opt/py (deleted)"],
             "runtimes": ["/proc/7/maps:/libpython3.11.so"],
+            "builds": ["==> /proc/7/exe <=="],
         }
     )
     assert (process.uid, process.gid) == (1000, 1001)
     assert (process.program, process.runtime) == ("/opt/py", "python")
+
+
+def test_a_program_of_go_is_told_by_its_build() -> None:
+    owner = "ab" * 32
+    build = "/".join(["aB0_-" * 4] * 4)
+    processes = parse_processes(
+        {
+            "membership": [f"/proc/{pid}/cgroup:0::/docker/{owner}" for pid in (7, 8, 9)],
+            "status": [f"/proc/{pid}/status:Name:\tsvc" for pid in (7, 8, 9)],
+            "builds": ["==> /proc/7/exe <==", "==> /proc/8/exe <==", build, "==> /proc/9/exe <=="],
+        }
+    )
+    assert [process.language for process in processes] == ["native", "Go", "native"]
 
 
 def test_all_that_any_of_them_can_is_known() -> None:

@@ -80,7 +80,7 @@ def test_addresses_stay_with_the_offsets() -> None:
         ("double App.handleRequest(int)", FrameKind.JIT),
         ("byte[] java.util.Arrays.copyOfRange(byte[], int, int)", FrameKind.JIT),
         ("void App.lambda$main$0()", FrameKind.JIT),
-        ("py::handle:/srv/app.py", FrameKind.JIT),
+        ("py::handle:/srv/app.py", FrameKind.INTERPRETED),
         ("void [System.Private.CoreLib] System.Foo::Bar()[OptimizedTier1]", FrameKind.JIT),
         ("void std::__sort<int*>(int*, int*)", FrameKind.USER),
         ("JavaThread::thread_main_inner()", FrameKind.USER),

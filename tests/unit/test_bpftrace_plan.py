@@ -14,14 +14,18 @@ import pytest
 
 from remote_prof.engines import ENGINES, ProfileRequest
 from remote_prof.engines.bpftrace import (
+    OLD,
+    YOUNG,
     Bpftrace,
     Filter,
     choose_filter,
+    generations,
     kernel_version,
     rungs,
 )
-from remote_prof.host.facts import HostFacts, parse_facts
+from remote_prof.host.facts import HostFacts, Image, parse_facts
 from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.image import recipe
 from remote_prof.records import Severity
 
 DATA = Path(__file__).parent / "data"
@@ -94,7 +98,8 @@ WIDE = ("SYS_ADMIN", "SYS_PTRACE", "SYSLOG")
     [
         (on(), [FINE, WIDE]),
         (on(version="23.0.0"), [FINE, WIDE]),
-        (on(kernel="5.8.0"), [FINE, WIDE]),
+        (on(kernel="5.10.0"), [FINE, WIDE]),
+        (on(kernel="5.9.0"), [WIDE]),
         (on(version="20.10.24+dfsg1"), [WIDE]),
         (on(version=""), [WIDE]),
         (on(kernel="5.4.0-150-generic"), [WIDE]),
@@ -141,6 +146,43 @@ def test_a_refusal_of_the_kernel_is_told_from_other_errors(errors: str, denied: 
 )
 def test_kernels_have_versions(release: str, version: tuple[int, ...]) -> None:
     assert kernel_version(release) == version
+
+
+@pytest.mark.parametrize(
+    ("kernel", "first"),
+    [
+        ("4.9.0", OLD),
+        ("4.18.0-553.el8_10.x86_64", OLD),
+        ("5.4.0-216-generic", OLD),
+        ("5.10.0-35-amd64", YOUNG),
+        ("5.14.0-570.el9.x86_64", YOUNG),
+        ("5.15.0-140-generic", YOUNG),
+        ("6.18.2", YOUNG),
+    ],
+)
+def test_the_kernel_says_which_generation_is_tried_first(kernel: str, first: str) -> None:
+    tried = generations(on(kernel=kernel))
+    assert (tried[0], set(tried)) == (first, {OLD, YOUNG})
+    script = Bpftrace().plan(REQUEST, on(kernel=kernel), API)[0].script
+    assert f"for program in {tried[0]} {tried[1]} ;" in script
+
+
+def test_an_image_that_has_no_bpftrace_for_an_old_kernel_is_told_of() -> None:
+    assert recipe.OLD == OLD
+    labels = {recipe.LABEL: "0.1.0", f"{recipe.LABEL}.bpftrace": "0.23.2-1"}
+    young = replace(on(kernel="5.4.0"), image=Image("", (), "amd64", labels=labels))
+    (found,) = Bpftrace().problems(REQUEST, young, API)
+    assert found.severity is Severity.WARNING
+    assert "image build --old-bpftrace" in found.fix
+    both = Image("", (), "amd64", labels={**labels, f"{recipe.LABEL}.{OLD}": "0.17.0-1"})
+    other = Image("", (), "amd64")  # what it has is not known
+    for facts in (
+        replace(young, image=both),
+        replace(young, image=other),
+        replace(young, image=None),
+        replace(young, kernel="5.10.0"),
+    ):
+        assert Bpftrace().problems(REQUEST, facts, API) == []
 
 
 def test_a_good_host_has_no_problems() -> None:
@@ -283,7 +325,7 @@ def test_maps_are_printed_now_and_then(duration_s: float, interval: int) -> None
     script = Bpftrace().plan(replace(REQUEST, duration_s=duration_s), FACTS, API)[0].script
     assert f"@next = nsecs - @begin + {interval}000000000;" in script
     assert f"< {round(duration_s * 1e9)})" in script
-    assert f"timeout -s INT -k 20 {round(duration_s) + 60} bpftrace" in script
+    assert f'timeout -s INT -k 20 {round(duration_s) + 60} "$1"' in script
 
 
 @pytest.mark.parametrize(
@@ -311,11 +353,12 @@ def run_sidecar(
     directory: Path,
     request: ProfileRequest = REQUEST,
     found: Target = API,
+    facts: HostFacts = FACTS,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the script as the sidecar would, with a bpftrace that shows what it was given."""
     return subprocess.run(
-        ["sh", "-c", Bpftrace().plan(request, FACTS, found)[0].script],
+        ["sh", "-c", Bpftrace().plan(request, facts, found)[0].script],
         env={"PATH": f"{directory}:/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
@@ -323,9 +366,9 @@ def run_sidecar(
     )
 
 
-def fake(directory: Path, text: str) -> None:
-    (directory / "bpftrace").write_text(text)
-    (directory / "bpftrace").chmod(0o755)
+def fake(directory: Path, text: str, name: str = YOUNG) -> None:
+    (directory / name).write_text(text)
+    (directory / name).chmod(0o755)
 
 
 def test_the_script_gives_bpftrace_its_program(tmp_path: Path) -> None:
@@ -333,12 +376,72 @@ def test_the_script_gives_bpftrace_its_program(tmp_path: Path) -> None:
     done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (3, "")
-    assert lines[:2] == ["# bpftrace v0.23.2", "# filter: cgroup == 7"]
     # The process is not there: what the rights do not allow is said before anything is sampled.
-    assert "WARNING: the files of the target cannot be read" in lines[2]
+    assert "WARNING: the files of the target cannot be read" in lines[0]
+    at = lines.index("# bpftrace v0.23.2")
+    assert lines[at + 1] == "# filter: cgroup == 7"
     assert "max: 65536" in lines
     assert "profile:hz:99 /cgroup == 7/ {" in lines
     assert lines[-1] == "@@ end 3"
+
+
+REFUSED = """#!/bin/sh
+[ "$1" != --version ] || { echo "bpftrace v0.23.2"; exit; }
+cat >/dev/null; echo "ERROR: the kernel does not want it" >&2; sleep 0.1; exit 255
+"""
+OLDER = """#!/bin/sh
+[ "$1" != --version ] || { echo "bpftrace v0.17.0"; exit; }
+echo "old: $BPFTRACE_MAP_KEYS_MAX $BPFTRACE_CACHE_USER_SYMBOLS, not: $BPFTRACE_MAX_MAP_KEYS"
+cat
+"""
+
+
+def test_the_other_generation_takes_the_place_of_one_that_is_refused(tmp_path: Path) -> None:
+    fake(tmp_path, REFUSED)
+    fake(tmp_path, OLDER, OLD)
+    done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
+    lines = done.stdout.splitlines()
+    assert (done.returncode, lines[-1]) == (0, "@@ end 0")
+    assert "WARNING: bpftrace v0.23.2 could not begin: the other" in done.stdout
+    assert lines.count("profile:hz:99 /cgroup == 7/ {") == 1
+    # What depends on the version goes by the one that is used.
+    assert "old: 65536 0, not: " in lines
+    assert [x for x in lines if x.startswith("# b")] == ["# bpftrace v0.23.2", "# bpftrace v0.17.0"]
+
+
+def test_an_old_kernel_has_the_old_one_tried_first(tmp_path: Path) -> None:
+    fake(tmp_path, BPFTRACE)
+    fake(tmp_path, OLDER, OLD)
+    done = run_sidecar(tmp_path, facts=on(kernel="5.4.0-216-generic"), TARGET_FILTER="cgroup == 7")
+    assert done.returncode == 0
+    assert "0.23" not in done.stdout
+    assert "# bpftrace v0.17.0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("young", "duration_s"),
+    [
+        (REFUSED.replace("255", "137"), 10.0),  # killed, not refused
+        (REFUSED, 0.05),  # it may have sampled for as long as it was told
+        (REFUSED.replace("sleep 0.1", "kill -INT $(ps -o ppid= $PPID); sleep 1"), 10.0),
+    ],
+)
+def test_one_that_was_not_refused_is_not_followed_by_the_other(
+    tmp_path: Path, young: str, duration_s: float
+) -> None:
+    fake(tmp_path, young)
+    fake(tmp_path, OLDER, OLD)
+    request = replace(REQUEST, duration_s=duration_s)
+    done = run_sidecar(tmp_path, request, TARGET_FILTER="cgroup == 7")
+    assert done.returncode > 0
+    assert "0.17" not in done.stdout
+
+
+def test_both_refused_is_the_failure_of_the_last(tmp_path: Path) -> None:
+    fake(tmp_path, REFUSED)
+    fake(tmp_path, REFUSED.replace("0.23.2", "0.17.0").replace("255", "1"), OLD)
+    done = run_sidecar(tmp_path, TARGET_FILTER="cgroup == 7")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "@@ end 1")
 
 
 def test_the_script_makes_a_filter_of_a_pid(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def test_each_tells_what_it_is_and_is_documented(engine: Engine) -> None:
     assert engine.name == "script" or any(name.startswith(engine.name) for name in recorded)
 
 
-@pytest.mark.parametrize(("engine", "event"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("engine", "event"), CASES, ids=lambda value: getattr(value, "name", value)
+)
 def test_plans_are_exact_and_ask_for_little(engine: Engine, event: str) -> None:
     # Of Java that is async-profiler's alone.
     library = LIBRARY if (engine.name, event) == ("java", "wall") else None

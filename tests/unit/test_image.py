@@ -124,6 +124,10 @@ def test_what_is_left_out() -> None:
     assert not any(map(recipe.is_package_wanted, ("perl-base", "dpkg", "libfoo-perl", "tzdata")))
     assert all(map(recipe.is_package_wanted, ("bpftrace", "libperl5.40", "libmd0", "libc6")))
     assert not recipe.is_path_wanted("usr/share/locale/de/x.mo")
+    # Both generations of bpftrace are linked with the smaller part of bcc alone.
+    assert not recipe.is_package_wanted("libclang-cpp19")
+    assert not recipe.is_path_wanted("usr/lib/x86_64-linux-gnu/libbcc.so.0.31.0")
+    assert recipe.is_path_wanted("usr/lib/x86_64-linux-gnu/libbcc_bpf.so.0.31.0")
     assert recipe.is_path_wanted("usr/share/common-licenses/GPL-3")
 
 
@@ -230,3 +234,11 @@ def test_the_dockerfile_has_the_same_programs() -> None:
         assert name in text
     for wheel in recipe.WHEELS:
         assert all(f"--hash=sha256:{digest}" in text for digest in wheel.sha256.values())
+
+
+def test_the_dockerfile_can_have_the_older_bpftrace() -> None:
+    text = render_dockerfile(old=True)
+    for name in recipe.OLD_PACKAGES:
+        assert f"{name}/{recipe.OLD_SUITE}" in text
+    assert f"{recipe.LABEL}.{recipe.OLD}" in text
+    assert recipe.OLD not in render_dockerfile()

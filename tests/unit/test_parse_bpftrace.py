@@ -474,3 +474,20 @@ def test_an_entry_is_read_as_if_none_like_it_had_been_read(
     whole, alone = parse("".join(entries)), list(map(parse, entries))
     assert whole.stacks == merge(alone).stacks
     assert whole.frames == merge(alone).frames
+
+
+def test_of_two_versions_the_one_that_took_the_other_s_place_is_the_tool() -> None:
+    raw = b"""# bpftrace v0.23.2
+WARNING: bpftrace v0.23.2 could not begin: the other bpftrace of the image takes its place
+# bpftrace v0.17.0
+Attaching 4 probes...
+@@ sampling
+@stacks_a[7, svc, ,\x20
+    hot_leaf+1
+    main+2
+]: 3
+@@ end 0
+"""
+    profile = parse_bpftrace(raw)
+    assert (profile.tool, profile.total) == ("bpftrace v0.17.0", 3)
+    assert any("could not begin" in note for note in profile.notes)

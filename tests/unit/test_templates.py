@@ -30,7 +30,8 @@ from remote_prof.host.gather import FactsQuery, facts_command
 from remote_prof.host.target import TargetSpec, resolve
 from remote_prof.records import Become, Library
 from remote_prof.run.clean import clean_command
-from remote_prof.run.image_build import fetch_command, render_dockerfile
+from remote_prof.run.image_build import render_dockerfile
+from remote_prof.run.image_fetch import fetch_command
 from remote_prof.run.image_hosts import images_command
 from remote_prof.run.image_push import push_command
 from remote_prof.run.plan import Service, make_plan
@@ -254,7 +255,7 @@ def scripts() -> dict[str, str]:
         found[f"images {parent}"] = images_command(
             host, parent, removing=["it's:1"] if parent else [], parts=["/a b/it's"]
         ).script
-    found["fetch"] = fetch_command(Path("/a b"), "arm64", "/it's").script
+    found["fetch"] = fetch_command(Path("/a b"), "arm64", "/it's", old=True).script
     query = FactsQuery("it's", cpu_window_s=0.5, work_parent="/a b", sidecar="it's")
     found["facts"] = facts_command(query, None, by_become=False).script
     for method, password in itertools.product(("sudo", "su", "doas"), (None, "it's")):
@@ -288,7 +289,7 @@ def test_every_template_is_rendered_here() -> None:
         patch.setattr(jinja2.FileSystemLoader, "get_source", get_source)
         _environment.cache_clear()
         scripts()
-        render_dockerfile()
+        render_dockerfile(old=True)
     root = data_path("templates")
     assert sorted(set(loaded)) == sorted(
         path.relative_to(root).as_posix() for path in root.rglob("*.j2")

@@ -10,25 +10,65 @@ if [ -n "${TARGET_PID:-}" ]; then
     TARGET_FILTER="pid == $TARGET_PID"
   fi
 fi
-version=$(bpftrace --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
-echo "# $version"
-echo "# filter: $TARGET_FILTER"
+# The generations of bpftrace that this image has, the one that suits the kernel first.
+set --
+for program in bpftrace bpftrace-old ; do
+  if command -v $program >/dev/null; then set -- "$@" $program; fi
+done
+[ $# -gt 0 ] || { echo "no bpftrace in this image" >&2; exit 127; }
 # What the rights allow is seen before anything is sampled; what they do not is said.
 [ -e "/proc/${TARGET_PID:-19361}/root/." ] ||
   echo "WARNING: the files of the target cannot be read, so its functions have no names"
 if command -v grep >/dev/null && ! grep -q -i '^0*[1-9a-f][0-9a-f]* t' /proc/kallsyms; then
   echo "WARNING: the kernel hides where its functions are, so they have no names"
 fi
-case $version in
-  *" v0.1"[0-9].*)
-    BPFTRACE_MAP_KEYS_MAX=65536; export BPFTRACE_MAP_KEYS_MAX
-    # This old cache knows programs, not processes: it is right for one process alone.
-    BPFTRACE_CACHE_USER_SYMBOLS=0; export BPFTRACE_CACHE_USER_SYMBOLS ;;
-  *) BPFTRACE_MAX_MAP_KEYS=65536; export BPFTRACE_MAX_MAP_KEYS ;;
-esac
-# Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
-timeout -s INT -k 20 70 bpftrace - <<PROGRAM &
-BEGIN { @begin = nsecs; @next = (uint64)1000000000; @odd = 0; printf("@@ sampling\n"); }
+# Where the target's files lie in its memory, and which builds they are: addresses that have no name now
+# get one later, from files that the operator has. It is found out while the target is sampled,
+# and printed at the end, between nothing else.
+build_of() {
+  # The container chose what is there: no more than a look at its head, and that bounded.
+  [ -f "$1" ] && [ ! -h "$1" ] || return
+  timeout -s KILL 2 od -A n -v -t x1 -N 4096 "$1" | tr -d ' \n' |
+    sed -n 's/.*04000000\(08\|10\|14\)00000003000000474e5500\([0-9a-f]\{40\}\).*/\1\2/p'
+}
+list_mappings() {
+  for pid in 19361 19402 19403 ${TARGET_PID:-}; do
+    last=
+    while read -r range rights offset device inode path; do
+      case $path in /*) ;; *) continue ;; esac
+      [ "$path" = "$last" ] || { last=$path begin=; }
+      case $begin$offset in 00000000) begin=${range%-*} ;; esac
+      case $rights in ??x?) [ -z "$begin" ] || echo "$device:$inode $pid $begin $range $offset $path" ;; esac
+    done <"/proc/$pid/maps"
+  done | sort -u | head -n 2000 | while read -r file pid begin range offset path; do
+    if [ "$file" != "$last" ]; then
+      last=$file build=$(build_of "/proc/$pid/root$path")
+      case $build in 08*) build=${build%????????????????????????} ;; 10*) build=${build%????????} ;; esac
+      build=${build#??}
+    fi
+    echo "# mapping $pid $begin $range $offset ${build:--} $path"
+  done
+}
+list_mappings >/dev/shm/mappings 2>/dev/null &
+mapper=$!
+print_mappings() { kill "$mapper" 2>/dev/null; cat /dev/shm/mappings 2>/dev/null; }
+stopped=
+while
+  version=$("$1" --version 2>/dev/null) || { echo "no bpftrace in this image" >&2; exit 127; }
+  echo "# $version"
+  case $version in
+    *" v0.1"[0-9].*)
+      BPFTRACE_MAP_KEYS_MAX=65536; export BPFTRACE_MAP_KEYS_MAX
+      # This old cache knows programs, not processes: it is right for one process alone.
+      BPFTRACE_CACHE_USER_SYMBOLS=0; export BPFTRACE_CACHE_USER_SYMBOLS ;;
+    *)
+      BPFTRACE_MAX_MAP_KEYS=65536; export BPFTRACE_MAX_MAP_KEYS ;;
+  esac
+  echo "# filter: $TARGET_FILTER"
+  read -r begun _ </proc/uptime
+  # Bounded from inside: it ends and prints whatever happens to the link and to the launcher.
+  timeout -s INT -k 20 70 "$1" - <<PROGRAM &
+BEGIN { @begin = nsecs; @next = nsecs - @begin + 1000000000; @odd = 0; printf("@@ sampling\n"); }
 // Every CPU, 99 times a second: what runs there counts if the filter takes it.
 profile:hz:99 /$TARGET_FILTER/ {
   if (nsecs - @begin < 10000000000) {
@@ -63,9 +103,20 @@ END {
   clear(@begin); clear(@next); clear(@odd); clear(@busy_a); clear(@busy_b);
 }
 PROGRAM
-child=$!
-trap 'kill -INT $child' INT
-trap 'kill -TERM $child' TERM
-while wait $child; code=$?; kill -0 $child 2>/dev/null; do :; done
+  child=$!
+  trap 'stopped=1; kill -INT $child' INT
+  trap 'stopped=1; kill -TERM $child' TERM
+  while wait $child; code=$?; kill -0 $child 2>/dev/null; do :; done
+  read -r ended _ </proc/uptime
+  # So it ends where the kernel refuses its program: with these codes, and before a whole sampling
+  # was possible. Then the other generation is tried, with the same rights.
+  case $code in 1|255) [ $# -gt 1 ] && [ -z "$stopped" ] ;; *) false ;; esac &&
+    [ $((${ended%.*}${ended#*.} - ${begun%.*}${begun#*.})) -lt 1000 ]
+do
+  shift
+  unset BPFTRACE_MAP_KEYS_MAX BPFTRACE_CACHE_USER_SYMBOLS BPFTRACE_MAX_MAP_KEYS
+  echo "WARNING: $version could not begin: the other bpftrace of the image takes its place"
+done
+print_mappings
 echo "@@ end $code"
 exit $code
