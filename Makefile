@@ -14,6 +14,7 @@ LAB := $(SUDO) $(BIN)/python -m tests.lab
 HOST ?= prod-3
 CONTAINER ?= api
 RUNS ?= 300
+LABS ?= 2
 FUZZ_S ?= 60
 # For `make bench`: a checkout of FlameGraph, and inferno's program inferno-flamegraph.
 FLAMEGRAPH ?=
@@ -59,8 +60,8 @@ check: $(READY)  ## Format, lint, types, layers
 unit: $(READY)  ## Tests that need no host: unit, recorded, golden, browser, command line, packaging
 	$(BIN)/pytest -q -n auto --dist loadfile --ignore tests/lab
 
-lab-test: $(READY)  ## Tests on real hosts
-	$(QUIET_SUDO) $(BIN)/pytest -q tests/lab
+lab-test: $(READY)  ## Tests on real hosts: LABS=2 labs at a time, or the one that REMOTE_PROF_LAB_DIR names
+	$(QUIET_SUDO) $(BIN)/pytest -q $(if $(REMOTE_PROF_LAB_DIR)$(REMOTE_PROF_LAB_INVENTORY),,-n $(LABS) --dist loadfile) tests/lab
 
 fuzz: $(READY)  ## Fuzz each parser of what hosts send, FUZZ_S seconds each
 	@$(BIN)/pip install --quiet --group fuzz
