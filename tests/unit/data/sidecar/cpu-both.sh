@@ -22,6 +22,13 @@ done
 if command -v grep >/dev/null && ! grep -q -i '^0*[1-9a-f][0-9a-f]* t' /proc/kallsyms; then
   echo "WARNING: the kernel hides where its functions are, so they have no names"
 fi
+# Waits for a child to its end, and says how it exited. A signal to us ends a "wait", and the child may
+# end before the next one: what it exited with is still to be had then.
+wait_for() {
+  while wait "$1"; exited=$?; kill -0 "$1" 2>/dev/null; do :; done
+  wait "$1" 2>/dev/null; last=$?
+  [ $last -eq 127 ] || exited=$last
+}
 # Where the target's files lie in its memory, and which builds they are: addresses that have no name now
 # get one later, from files that the operator has. It is found out while the target is sampled,
 # and printed at the end, between nothing else.
@@ -106,7 +113,7 @@ PROGRAM
   child=$!
   trap 'stopped=1; kill -INT $child' INT
   trap 'stopped=1; kill -TERM $child' TERM
-  while wait $child; code=$?; kill -0 $child 2>/dev/null; do :; done
+  wait_for $child; code=$exited
   read -r ended _ </proc/uptime
   # So it ends where the kernel refuses its program: with these codes, and before a whole sampling
   # was possible. Then the other generation is tried, with the same rights.
