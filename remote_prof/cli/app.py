@@ -23,6 +23,7 @@ from remote_prof.cli import (
     report,
     run,
     runs,
+    top,
 )
 from remote_prof.errors import ExitCode, RemoteProfError
 
@@ -92,6 +93,7 @@ app.command("hosts", epilog=hosts.EXAMPLES)(hosts.hosts)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
 app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
+app.command("top", epilog=top.EXAMPLES)(top.top)
 app.add_typer(runs.app, name="runs")
 app.add_typer(image.app, name="image")
 app.command("config", epilog=config.EXAMPLES)(config.config)

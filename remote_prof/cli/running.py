@@ -87,9 +87,24 @@ def finish(
             summary.show(result, outcome.directory, verbose=verbose)
     if as_json:
         console.write(dump_manifest(outcome.manifest).decode())
+    else:
+        _show_fleet(outcome)
     if open_graph:
         summary.open_graph(outcome)
     return outcome.exit_code
+
+
+def _show_fleet(outcome: Outcome) -> None:
+    from remote_prof.cli.top import show_standings
+    from remote_prof.profile.outliers import FEWEST_HOSTS, rank_hosts
+
+    profiles = {
+        result.record.name: result.analysis.profile
+        for result in outcome.results
+        if result.analysis is not None
+    }
+    if len(profiles) >= FEWEST_HOSTS:
+        show_standings(rank_hosts(profiles))
 
 
 def dry_run(

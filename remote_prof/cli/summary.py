@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from remote_prof import console
-from remote_prof.profile.quality import quality_text
+from remote_prof.profile.quality import quality_text, tenths
 from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
 
@@ -76,7 +76,7 @@ def show_analysis(record: HostRecord, analysis: Analysis) -> None:
     wide = [share for share in most if share.total < _EVERYWHERE * whole][:_TOP]
     for title, shares in (("where it is (most self)", own), ("through what (most total)", wide)):
         rows = [
-            (_percent(share.self / whole), _percent(share.total / whole), share.name)
+            (tenths(share.self / whole), tenths(share.total / whole), share.name)
             for share in shares
         ]
         console.line("")
@@ -169,7 +169,3 @@ def open_graph(outcome: Outcome) -> None:
 def _graphs(result: HostResult, directory: RunDirectory) -> list[Path]:
     paths = [directory.path / artifact.path for artifact in result.record.artifacts]
     return [path for path in paths if path.suffix in (".html", ".svg")]
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"

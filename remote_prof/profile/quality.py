@@ -141,17 +141,18 @@ def quality_text(quality: Quality, unit: str = "samples") -> str:
     grade = f"{quality.verdict.grade}: " if quality.verdict else ""
     expected = "" if quality.expected is None else f" of {quality.expected} expected"
     modules = ", ".join(
-        f"{module} {_tenths(share)}" for module, share in quality.unresolved_by_module.items()
+        f"{module} {tenths(share)}" for module, share in quality.unresolved_by_module.items()
     )
     return (
         f"{grade}{quality.got}{expected} {unit}, {quality.lost} lost, "
-        f"{_tenths(quality.unresolved_share)} unresolved{f' ({modules})' if modules else ''}, "
-        f"{_tenths(quality.truncated_share)} truncated, "
-        f"{_tenths(quality.shallow_share)} shallow, {quality.distinct_stacks} distinct stacks"
+        f"{tenths(quality.unresolved_share)} unresolved{f' ({modules})' if modules else ''}, "
+        f"{tenths(quality.truncated_share)} truncated, "
+        f"{tenths(quality.shallow_share)} shallow, {quality.distinct_stacks} distinct stacks"
     )
 
 
-def _tenths(share: float) -> str:
+def tenths(share: float) -> str:
+    """Write a share in per cent, with one digit."""
     return f"{share * 100:.1f} %"
 
 
