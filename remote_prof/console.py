@@ -38,6 +38,7 @@ _STAGES = {
 _WIDEST = 100_000  # columns
 _LONGEST = 4096  # characters of one name or message; C++ has functions with names of thousands
 _SILENT_STAGES = ("done", "left")
+_OVER = "over"
 
 
 def write(text: str) -> None:
@@ -165,6 +166,11 @@ class Stages:
 
     def __call__(self, host: str, stage: str) -> None:
         """Note that a host comes to a stage."""
+        if stage == _OVER:
+            # What is still at work has to fit on the screen.
+            if self._live is not None and host in self._tasks:
+                self._live.remove_task(self._tasks.pop(host))
+            return
         if stage in _SILENT_STAGES:
             return
         text = _STAGES.get(stage, stage)

@@ -153,6 +153,12 @@ def run(
         bool,
         typer.Option("--privileged", help="Run the sidecar privileged, where nothing less works."),
     ] = False,
+    forks: Annotated[
+        int | None,
+        typer.Option(
+            "--forks", "-f", metavar="N", help="How many hosts are at work at the same time (25)."
+        ),
+    ] = None,
     output: options.Results = None,
     max_artifact_size: options.MaxArtifactSize = None,
     formats: Annotated[
@@ -216,6 +222,7 @@ def run(
             "formats": tuple(formats) if formats else None,
             "privileged": privileged or None,
             "max_artifact_size": max_artifact_size,
+            "forks": forks,
         }
     )
     options_given = {

@@ -37,7 +37,11 @@ def start(
     jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
     with console.progress(jobs[0].request.duration_s) as watch:
         outcome = run_jobs(
-            jobs, results=results_directory(hosts, settings), watch=watch, command=sys.argv
+            jobs,
+            results=results_directory(hosts, settings),
+            watch=watch,
+            command=sys.argv,
+            forks=settings.values.forks,
         )
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
@@ -68,7 +72,7 @@ def resume(
         console.note(f"run {directory.path.name} is finished: every host has a result")
         return ExitCode.OK
     with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch)
+        outcome = resume_jobs(jobs, directory, watch, settings.values.forks)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 
@@ -79,15 +83,17 @@ def finish(
     from remote_prof.cli import summary
     from remote_prof.run.manifest import dump_manifest
 
+    alone = len(outcome.results) == 1
     for result in outcome.results:
         if result.containers:
             remember_containers(result.record.name, result.containers)
-        summary.show_problems(result, verbose=verbose)
-        if not as_json:
+        summary.show_problems(result, verbose=verbose, alone=alone)
+        if not as_json and (alone or verbose):
             summary.show(result, outcome.directory, verbose=verbose)
     if as_json:
         console.write(dump_manifest(outcome.manifest).decode())
-    else:
+    elif not alone:
+        summary.show_recap(outcome)
         _show_fleet(outcome)
     if open_graph:
         summary.open_graph(outcome)

@@ -143,6 +143,7 @@ class Follower:
                     line = channel.read_line(_POLL_S)
                 except EOFError:
                     break
+                self._interrupt.check()
                 # Not before the launcher has begun: it would not see the stop.
                 if self._interrupt.requested and self.observed.lines and not self._stopping:
                     self._stop()

@@ -11,15 +11,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """Whether somebody wants the run to end.
+    """Whether somebody wants the run to end: ``requested``, and at once: ``leaving``.
 
-    While signals are ``heard``, one raises KeyboardInterrupt at once; while they are also
-    ``deferred``, the first is only noted, because something is at work on a host.
+    While signals are ``heard``, one raises KeyboardInterrupt at once. While they are also
+    ``deferred``, because something is at work on a host, the first is only noted; while they are
+    ``left_to_threads``, so is the second: only the main thread gets a signal, and what others do
+    ends by their looking.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self.leaving = False
         self._deferring = False
+        self._left = False
+        self._count = 0
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -44,9 +49,25 @@ class Interrupt:
         finally:
             self._deferring = False
 
+    @contextmanager
+    def left_to_threads(self) -> Iterator[None]:
+        """While threads do the work: note the first two signals, raise at the third."""
+        self._left = True
+        try:
+            yield
+        finally:
+            self._left = False
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where somebody wants to leave, in whatever thread this is."""
+        if self.leaving:
+            raise KeyboardInterrupt
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        at_once = self.requested or not self._deferring
+        self._count += 1
         self.requested = True
-        if at_once:
+        self.leaving = self._count > 1
+        # What threads defer is theirs.
+        if self._count > (2 if self._left else 1 if self._deferring else 0):
             raise KeyboardInterrupt

@@ -1,9 +1,10 @@
-"""One invocation of ``run``: its directory, its jobs one after the other, its manifest."""
+"""One invocation of ``run``: its directory, its jobs, side by side, its manifest."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from remote_prof.run.job import HostResult, Watch, run_job
 from remote_prof.run.launch import find_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
 from remote_prof.run.prepare import HostJob
+from remote_prof.settings import Settings
+
+FORKS = Settings().forks
+
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +34,16 @@ class Outcome:
 
 
 def run_jobs(
-    jobs: Sequence[HostJob], *, results: Path, watch: Watch, command: Sequence[str]
+    jobs: Sequence[HostJob],
+    *,
+    results: Path,
+    watch: Watch,
+    command: Sequence[str],
+    forks: int = FORKS,
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
+
+    So many are at work at the same time.
 
     Raises RemoteProfError where the results cannot be written. A user who leaves at once is noted
     like any other end of a job; the hosts then clean themselves.
@@ -50,16 +63,18 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch)
+    return _work_off(jobs, directory, manifest, watch, forks)
 
 
-def resume_jobs(jobs: Sequence[HostJob], directory: RunDirectory, watch: Watch) -> Outcome:
+def resume_jobs(
+    jobs: Sequence[HostJob], directory: RunDirectory, watch: Watch, forks: int = FORKS
+) -> Outcome:
     """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
 
     Raises RemoteProfError where the results cannot be written, UsageError where another process
     is at work on the run.
     """
-    return _work_off(jobs, directory, directory.load_manifest(), watch)
+    return _work_off(jobs, directory, directory.load_manifest(), watch, forks)
 
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
@@ -78,26 +93,67 @@ def is_held(job: HostJob, directory: RunDirectory) -> bool:
 
 
 def _work_off(
-    jobs: Sequence[HostJob], directory: RunDirectory, manifest: Manifest, watch: Watch
+    jobs: Sequence[HostJob], directory: RunDirectory, manifest: Manifest, watch: Watch, forks: int
 ) -> Outcome:
     interrupt = Interrupt()
     done: list[HostResult] = []
+    base = manifest
+    # As they were named, whichever is ready first.
+    places = {name: place for place, name in enumerate(manifest.request.hosts)}
+
+    def run(job: HostJob) -> HostResult:
+        return run_job(replace(job, directory=directory.path), base, interrupt, watch)
+
+    def take(result: HostResult) -> None:
+        nonlocal manifest
+        done.append(result)
+        hosts = sorted(_with(manifest.hosts, result.record), key=lambda host: places[host.name])
+        manifest = replace(manifest, finished_at=_now(), hosts=tuple(hosts))
+        try:
+            directory.write_manifest(manifest)
+        except RemoteProfError as error:
+            # What a job has to say comes first.
+            result.error = result.error or error
+
     with directory.locked(), interrupt.heard():
-        for job in jobs:
-            result = run_job(replace(job, directory=directory.path), manifest, interrupt, watch)
-            done.append(result)
-            manifest = replace(
-                manifest, finished_at=_now(), hosts=_with(manifest.hosts, result.record)
-            )
-            try:
-                directory.write_manifest(manifest)
-            except RemoteProfError as error:
-                # What a job has to say comes first.
-                result.error = result.error or error
-            if interrupt.requested:
-                break
+        if min(forks, len(jobs)) > 1:
+            _side_by_side(jobs, run, take, interrupt, forks)
+        else:
+            for job in jobs:
+                take(run(job))
+                if interrupt.requested:
+                    break
+    done.sort(key=lambda result: places[result.record.name])
     code = exit_code(done, interrupted=interrupt.requested)
     return Outcome(directory, manifest, tuple(done), code)
+
+
+def _side_by_side(
+    jobs: Sequence[HostJob],
+    run: Callable[[HostJob], HostResult],
+    take: Callable[[HostResult], None],
+    interrupt: Interrupt,
+    forks: int,
+) -> None:
+    """Run jobs in threads. An interrupt lets no more begin, and ends what is sampled.
+
+    At a second one each says at once what it knows of its host.
+    """
+
+    def begin(job: HostJob) -> HostResult | None:
+        return None if interrupt.requested else run(job)
+
+    pool = ThreadPoolExecutor(forks, thread_name_prefix="host")
+    waiting = {pool.submit(begin, job) for job in jobs}
+    try:
+        with interrupt.left_to_threads():
+            while waiting:
+                done, waiting = wait(waiting, _LOOK_S, FIRST_COMPLETED)
+                for future in done:
+                    if result := future.result():
+                        take(result)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _with(records: Sequence[HostRecord], new: HostRecord) -> tuple[HostRecord, ...]:

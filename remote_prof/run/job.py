@@ -48,6 +48,7 @@ from remote_prof.templates import preload
 from remote_prof.transport import connect
 
 Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
+OVER = "over"  # the last stage of each
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class _Run:
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._connection = connect(job.host, job.ssh)
-        self._link = Link(self._connection, self._stage)
+        self._link = Link(self._connection, self._stage, interrupt.check)
 
     def result(self) -> HostResult:
         error: RemoteProfError | None = None
@@ -129,6 +130,7 @@ class _Run:
         elif self._plan and error and not isinstance(error, InterruptedRunError):
             error = tell.still_held(error, self._plan)
         record = self._final_record(error)
+        self._stage(OVER)
         return HostResult(record, self._analysis, error, self._containers)
 
     def _holds(self) -> bool:
@@ -145,8 +147,10 @@ class _Run:
             self._connection.open()
         self._link.heard()
         if found is None:
+            self._may_begin()
             prepared, where = self._prepare()
             self._push(prepared)
+            self._may_begin()
             with self._clock.stage("launch and sample"):
                 plan = self._launch(prepared, where)
         else:
@@ -163,6 +167,11 @@ class _Run:
                 self._follow(plan, where, deploy=False)
         with self._clock.stage("render"):
             self._finish(plan, where)
+
+    def _may_begin(self) -> None:
+        """Go no further where the run is to end: in a thread of its own no signal says so."""
+        if self._interrupt.requested:
+            raise KeyboardInterrupt
 
     def _launch(self, prepared: Prepared, where: Path) -> LaunchPlan:
         """Launch with the narrowest rights that the kernel does not refuse."""

@@ -17,9 +17,16 @@ _LONGEST_PAUSE_S = 8.0
 class Link:
     """Counts the time since the other side was last heard of."""
 
-    def __init__(self, connection: Connection, watch: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        watch: Callable[[str], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``check`` is called before each try, and may raise."""
         self.connection = connection
         self._watch = watch
+        self._check = check
         self._pause_s = _FIRST_PAUSE_S
         self._heard_at = time.monotonic()
         self._opened_at = self._heard_at
@@ -52,6 +59,7 @@ class Link:
                     f" for {_PATIENCE_S:.0f} s",
                     evidence=error.evidence or error.what,
                 ) from error
+            self._check()
             time.sleep(self._pause_s)
             self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
             self.connection.close()

@@ -51,6 +51,7 @@ class Settings:
     privileged: bool = False
     keyring: bool = False
     max_artifact_bytes: int = 256 << 20
+    forks: int = 25
 
 
 _UNIT = re.compile(r"_(s|hz)\Z")

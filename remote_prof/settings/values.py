@@ -40,6 +40,7 @@ EXPECTED = {
     "privileged": "'true' or 'false'",
     "keyring": "'true' or 'false'",
     "max_artifact_size": "a size of at least 1MiB, such as 500MB or 1GiB",
+    "forks": "a whole number from 1 to 1000",
 }
 
 
@@ -81,6 +82,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
             BeforeValidator(_listed),
             Field(min_length=1),
         ],
+        "forks": Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=1000)],
         "results": path,
         "identity": path,
         "max_artifact_size": Annotated[

@@ -117,6 +117,7 @@ port = 2222
 identity = "~/key"
 privileged = true
 max_artifact_size = "64MiB"
+forks = 5
 """
     values = from_file(project, user_file, text).values
     assert values == Settings(
@@ -136,6 +137,7 @@ max_artifact_size = "64MiB"
         identity=Path("~/key").expanduser(),
         privileged=True,
         max_artifact_bytes=64 << 20,
+        forks=5,
     )
     (project / FILE_NAME).unlink()
     environ = {
