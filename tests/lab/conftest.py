@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -34,7 +34,6 @@ def lab() -> Iterator[Lab]:
         except LabError as error:
             give_up([str(error)])
         yield found
-        let_work(found, found.hosts)
         return
     lacking = machine.missing()
     if lacking:
@@ -44,31 +43,34 @@ def lab() -> Iterator[Lab]:
         done = run_lab("up", "--dir", str(directory))
         if done.returncode:
             give_up(done.stderr.strip().splitlines()[-1:])
-        found = Lab.load(directory)
-        yield found
-        let_work(found, found.hosts)
+        yield Lab.load(directory)
     finally:
         run_lab("down", "--dir", str(directory))
 
 
 @pytest.fixture(autouse=True)
-def _others_rest(request: pytest.FixtureRequest) -> None:
+def _others_rest(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let the targets of those hosts work that a test has, all where it names none.
 
     They would take half of the machine from it.
     """
-    if "lab" not in request.fixturenames:
+    named = _NAMED & set(request.fixturenames)
+    if "lab" not in request.fixturenames or not named:
+        yield
         return
     lab = request.getfixturevalue("lab")
-    named = _NAMED & set(request.fixturenames)
-    let_work(lab, {request.getfixturevalue(name).name for name in named} or lab.hosts)
+    names = {request.getfixturevalue(name).name for name in named}
+    others = [host for host in lab.hosts.values() if host.name not in names]
+    _tell(others, signal.SIGSTOP)
+    yield
+    # What a module has before its tests may be of any host.
+    _tell(others, signal.SIGCONT)
 
 
-def let_work(lab: Lab, names: Collection[str]) -> None:
-    """Have what is in the containers of these hosts go on, and of all others stand still."""
-    for each in lab.hosts.values():
-        sign = signal.SIGCONT if each.name in names else signal.SIGSTOP
-        for pid in processes.in_containers(each.anchor.pid):
+def _tell(hosts: Iterable[LabHost], sign: signal.Signals) -> None:
+    """Signal the targets that are always at work. The others go by the time that passes."""
+    for host in hosts:
+        for pid in processes.in_containers(host.anchor.pid, "/opt/app/svc"):
             with suppress(ProcessLookupError):
                 os.kill(pid, sign)
 

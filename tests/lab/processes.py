@@ -130,17 +130,21 @@ def in_namespaces(mount_namespaces: set[str]) -> list[Process]:
     return found
 
 
-def in_containers(anchor: int) -> list[int]:
-    """Give the processes in all containers of the host whose anchor this is."""
+def in_containers(anchor: int, program: str) -> list[int]:
+    """Give the processes of programs in all containers of the host whose anchor this is.
+
+    ``program`` is how their paths begin.
+    """
     engine = Path(f"/proc/{anchor}/root/var/lib/docker/containers")
     ids = {path.name for path in engine.iterdir()} if engine.is_dir() else set()
     found = []
     for pid in all_pids():
         try:
             group = Path(f"/proc/{pid}/cgroup").read_text()
+            runs = str(Path(f"/proc/{pid}/exe").readlink())
         except OSError:
             continue
-        if not ids.isdisjoint(CONTAINER_ID.findall(group)):
+        if runs.startswith(program) and not ids.isdisjoint(CONTAINER_ID.findall(group)):
             found.append(pid)
     return found
 
