@@ -257,15 +257,18 @@ def host_settings(host: Host) -> HostVars:
     )
 
 
-def complaint(name: str, value: object) -> str:
-    """Say in one sentence what is wrong with a known variable's value; "" where all is well."""
+def complaint(name: str, value: object, *, secret: bool = False) -> str:
+    """Say in one sentence what is wrong with a known variable's value; "" where all is well.
+
+    A secret value is not shown.
+    """
     field = FIELDS[name]
     if value is None or unevaluated(value):
         return ""
     try:
         HostVars.model_validate({field: value})
     except ValidationError:
-        got = "" if name in SECRETS else f", not {value!r}"
+        got = "" if secret or name in SECRETS else f", not {value!r}"
         return f"{name} should be {HostVars.model_fields[field].description}{got}"
     return ""
 

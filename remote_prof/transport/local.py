@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 
 from remote_prof.errors import HostError
 from remote_prof.records import Host
@@ -20,8 +21,8 @@ from remote_prof.transport.channel import BufferedChannel, run_to_end
 class LocalChannel(BufferedChannel):
     """A child process."""
 
-    def __init__(self, argv: list[str], data: bytes) -> None:
-        super().__init__()
+    def __init__(self, argv: list[str], data: bytes, *, preamble: bool = True) -> None:
+        super().__init__(preamble=preamble)
         # A file, not a pipe: nobody reads standard error while the command runs.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         try:
@@ -84,6 +85,14 @@ class LocalChannel(BufferedChannel):
     def _stderr(self) -> bytes:
         self._errors.seek(0)
         return self._errors.read()
+
+
+def run_program(argv: Sequence[str], timeout_s: float) -> Result:
+    """Run a program of this machine to its end, with nothing on its standard input.
+
+    Raises HostError where it cannot be started, or does not end in time.
+    """
+    return run_to_end(LocalChannel(list(argv), b"", preamble=False), timeout_s)
 
 
 class LocalConnection:

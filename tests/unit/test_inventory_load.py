@@ -10,7 +10,6 @@ import pytest
 from remote_prof.errors import ExitCode, InventoryError
 from remote_prof.inventory import (
     Inventory,
-    adhoc_hosts,
     host_settings,
     load_inventory,
     resolve_inventory,
@@ -207,7 +206,7 @@ def test_a_localhost_in_the_inventory_is_taken(tmp_path: Path) -> None:
 
 
 def test_hosts_on_the_command_line() -> None:
-    inventory = adhoc_hosts("web1, web2:2222,[2001:db8::1]:22,web1,")
+    inventory = load_inventory("web1, web2:2222,[2001:db8::1]:22,web1,")
     assert [(host.name, host.port) for host in inventory.select("all")] == [
         ("web1", None),
         ("web2", 2222),
@@ -215,21 +214,23 @@ def test_hosts_on_the_command_line() -> None:
     ]
     assert pickle.loads(pickle.dumps(inventory)) == inventory
     with pytest.raises(InventoryError, match="is empty"):
-        adhoc_hosts(" ,")
+        load_inventory(" ,")
     with pytest.raises(InventoryError, match="from 1 to 65535"):
-        adhoc_hosts("web1:99999,")
+        load_inventory("web1:99999,")
 
 
 def test_what_minus_i_takes(tmp_path: Path) -> None:
     (tmp_path / "inventory.yml").write_text("all:\n  hosts: a\n")
     (tmp_path / "other.yml").write_text("all:\n  hosts: b\n")
-    assert [h.name for h in resolve_inventory(None, tmp_path).hosts] == ["a"]
-    assert [h.name for h in resolve_inventory(tmp_path / "other.yml", tmp_path).hosts] == ["b"]
-    assert [h.name for h in resolve_inventory("c,d", tmp_path).hosts] == ["c", "d"]
+    assert [h.name for h in resolve_inventory((), tmp_path).hosts] == ["a"]
+    assert [h.name for h in resolve_inventory([str(tmp_path / "other.yml")], tmp_path).hosts] == [
+        "b"
+    ]
+    assert [h.name for h in resolve_inventory(["c,d"], tmp_path).hosts] == ["c", "d"]
 
 
 def test_no_inventory_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    inventory = resolve_inventory(None, tmp_path)
+    inventory = resolve_inventory((), tmp_path)
     assert inventory.select("localhost")
     for pattern in ("web1", "all", "*", "web*"):
         with pytest.raises(InventoryError, match="there is no inventory") as caught:
@@ -245,9 +246,17 @@ NEEDS = "all:\n  hosts:\n    ok:\n    web1: {%s}\n"
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ("ansible_host: '{{ ip }}'", "ansible_host of the host 'web1' is not evaluated"),
-        ("ansible_user: '{% if x %}a{% endif %}'", "it is a template"),
-        ("ansible_port: !vault abc", "it is encrypted by ansible-vault"),
+        ("ansible_host: '{{ ip }}'", "ansible_host of the host 'web1' is not known: 'ip' is undef"),
+        ("ansible_user: '{% if x %}a{% endif %}'", "'x' is undefined"),
+        ("ansible_user: '{% if x %}'", "its template is wrong"),
+        ('ansible_user: \'{{ lookup("env", "HOME") }}\'', "lookups are not run"),
+        ("ansible_user: '{{ x | frobnicate }}'", "No filter named 'frobnicate'"),
+        ("ansible_user: '{{ ansible_user }}'", "refers to itself: ansible_user > ansible_user"),
+        ("ansible_user: '{{ 1 / 0 }}'", "its template fails: ZeroDivisionError"),
+        ("ansible_user: '{{ 9 ** 9 ** 9 }}'", "is not evaluated by remote-prof"),
+        ("ansible_user: '{{ [1] * 3 }}'", "is not evaluated by remote-prof"),
+        ("ansible_user: '{{ \"\".__class__.__mro__ }}'", "is unsafe"),
+        ("ansible_port: '{{ \"9\" }}x'", "should be a whole number from 1 to 65535, not '9x'"),
         ("remote_prof_image: '{{ registry }}/x'", "remote_prof_image of the host 'web1'"),
         ("remote_prof_known_hosts: ['{{ x }}']", "remote_prof_known_hosts of the host"),
         ("ansible_become: '{{ x }}'", "ansible_become of the host"),
@@ -295,7 +304,7 @@ def test_a_password_that_is_not_known_is_only_warned_about(tmp_path: Path) -> No
     inventory = load(tmp_path, text)
     assert [host.become for host in inventory.select("all")] == [Become(), Become()]
     (problem,) = inventory.problems
-    assert problem.what == "ansible_become_password is not known: it is a template"
+    assert problem.what == "ansible_become_password is not known: 'vaulted' is undefined"
     assert problem.evidence == f"{tmp_path / 'inventory.yml'}:2"
     assert "REMOTE_PROF_BECOME_PASSWORD" in problem.fix
 

@@ -1,0 +1,92 @@
+"""The same inventories, read by us and by the real ``ansible-inventory``: no difference."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote_prof.inventory import Inventory, load_inventory
+from remote_prof.inventory.listing import render_graph, render_list
+from remote_prof.inventory.read import Tools
+from remote_prof.inventory.vault import Vault
+from remote_prof.transport.local import run_program
+
+CORPUS = Path(__file__).parent / "corpus"
+RECORDED = Path(__file__).parents[1] / "unit" / "data" / "ansible"
+PASSWORD = CORPUS / "vault" / "password"
+
+CASES: dict[str, tuple[str, ...]] = {
+    "ini": ("ini/plain",),
+    "types": ("ini/types",),
+    "forward": ("ini/forward",),
+    "priority": ("ini/priority",),
+    "twice": ("ini/twice",),
+    "spaces": ("ini/spaces.ini",),
+    "yaml": ("yaml/inventory.yml",),
+    "without-suffix": ("yaml/noext",),
+    "json": ("yaml/hosts.json",),
+    "beside": ("beside/hosts",),
+    "directory": ("directory",),
+    "two": ("two/a/hosts", "two/b/hosts"),
+    "two-reversed": ("two/b/hosts", "two/a"),
+    "three": ("two/a/hosts", "two/b/hosts", "two/a"),
+    "with-list": ("beside/hosts", "web2,extra:2200,web9,"),
+    "list": ("one,two:22,2001:db8::1,web[1:3],10.0.0.1,",),
+    "script": ("script/meta.sh",),
+    "script-each": ("script/each.sh",),
+    "script-marked": ("script/marked.sh",),
+    "script-and-ini": ("ini/plain", "script/meta.sh"),
+    "names": ("names/hosts",),
+    "fleet": (str(RECORDED / "fleet.yml"),),
+    "precedence": (str(RECORDED / "precedence.yml"),),
+    "shapes": (str(RECORDED / "shapes.yml"),),
+}
+
+
+def asked(sources: Sequence[str]) -> list[str]:
+    return [source if "," in source else str(CORPUS / source) for source in sources]
+
+
+def ansible(*arguments: str) -> str:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-inventory"), *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_CONFIG": str(Path(__file__).with_name("ansible.cfg")),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        },
+        cwd=CORPUS,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Failed to parse" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def ours(sources: Sequence[str]) -> Inventory:
+    vault = Vault(lambda: [PASSWORD.read_bytes().strip()])
+    tools = Tools(lambda argv: run_program(argv, 30), vault)
+    return load_inventory(*asked(sources), tools=tools)
+
+
+@pytest.mark.parametrize("sources", CASES.values(), ids=CASES)
+def test_the_same_hosts_groups_and_variables(sources: tuple[str, ...]) -> None:
+    named = [word for source in asked(sources) for word in ("-i", source)]
+    if "vault" in sources[0]:
+        named += ["--vault-password-file", str(PASSWORD)]
+    inventory = ours(sources)
+    listed = render_list(inventory, [host.name for host in inventory.hosts])
+    expected: dict[str, Any] = json.loads(ansible(*named, "--list"))
+    assert json.loads(listed) == expected
+    assert render_graph(inventory) == ansible(*named, "--graph")
