@@ -21,6 +21,7 @@ from remote_prof.inventory.evaluate import (
 )
 from remote_prof.inventory.frozen import FrozenDict, freeze
 from remote_prof.inventory.source import RawGroup, Source, Variable, Variables
+from remote_prof.inventory.ssh_arguments import SshArguments, parse_ssh_arguments
 from remote_prof.inventory.variables import (
     CONNECTIONS,
     FIELDS,
@@ -29,7 +30,6 @@ from remote_prof.inventory.variables import (
     HostVars,
     complaint,
     expand_home,
-    parse_ssh_arguments,
     unevaluated,
 )
 from remote_prof.inventory.vault import Vault
@@ -37,8 +37,8 @@ from remote_prof.records import Become, Host, Problem, Severity
 from remote_prof.settings import SECRET_VARIABLES
 
 _FOR_SSH = frozenset(
-    {"address", "port", "user", "identity_file", "known_hosts", "ssh_arguments"}
-    | {"password", "key_passphrase"}
+    {"address", "port", "user", "identity_file", "known_hosts", "password", "key_passphrase"}
+    | {"ssh_arguments", "ssh_common_arguments", "ssh_extra_arguments"}
 )
 _FOR_BECOME = frozenset({"become_method", "become_user", "become_password"})
 
@@ -102,6 +102,8 @@ class HostBuilder:
 
     def _build(self, name: str, merged: Mapping[str, Variable], groups: tuple[str, ...]) -> Host:
         settings, evaluated = self._settings(name, merged)
+        way = self._way(settings)
+        key = settings.identity_file or way.identity_file
         shown = {
             key: item.value
             for key, item in merged.items()
@@ -110,12 +112,12 @@ class HostBuilder:
         return Host(
             name=name,
             address=settings.address or name,
-            port=settings.port,
-            user=settings.user,
+            port=settings.port or (int(way.port) if way.port else None),
+            user=settings.user or way.user,
             connection="local" if settings.connection == "local" else "ssh",
-            identity_files=(expand_home(settings.identity_file),) if settings.identity_file else (),
+            identity_files=(expand_home(key),) if key else (),
             known_hosts_files=settings.known_hosts,
-            jump=self._jump(settings, merged),
+            jump=way.jump,
             password=settings.password,
             key_passphrase=settings.key_passphrase,
             become=_become(settings),
@@ -148,18 +150,30 @@ class HostBuilder:
         except UnicodeDecodeError:
             raise InventoryError(f"{where}: what was encrypted is not UTF-8 text") from None
 
-    def _jump(self, settings: HostVars, merged: Mapping[str, Variable]) -> str | None:
-        jump, rest = parse_ssh_arguments(settings.ssh_arguments or "")
-        if rest and settings.connection != "local":
-            variable = merged["ansible_ssh_common_args"]
-            problem = Problem(
-                Severity.WARNING,
-                f"{variable.name} is not read by remote-prof, but for jump hosts",
-                evidence=f"{variable.where}: {' '.join(rest)}",
-                fix="put its other options into ~/.ssh/config",
+    def _way(self, settings: HostVars) -> SshArguments:
+        """Return what the arguments of ssh say, the first of them first."""
+        found = SshArguments()
+        for name, arguments in (
+            ("ansible_ssh_args", settings.ssh_arguments),
+            ("ansible_ssh_common_args", settings.ssh_common_arguments),
+            ("ansible_ssh_extra_args", settings.ssh_extra_arguments),
+        ):
+            said = parse_ssh_arguments(arguments or "")
+            if said.rest and settings.connection != "local":
+                problem = Problem(
+                    Severity.WARNING,
+                    f"{name}: not all of it is read by remote-prof",
+                    evidence=f"not read: {' '.join(said.rest)}",
+                    fix="put that into ~/.ssh/config",
+                )
+                self.problems[problem] = None
+            found = SshArguments(
+                found.jump or said.jump,
+                found.user or said.user,
+                found.port or said.port,
+                found.identity_file or said.identity_file,
             )
-            self.problems[problem] = None
-        return jump
+        return found
 
     def _settings(
         self, host: str, merged: Mapping[str, Variable]

@@ -50,7 +50,9 @@ def read_script(path: Path, source: Source, run: Run | None) -> bool:
             result = run([program, "--host", host])
         except HostError as error:
             raise _failed(path, error.what, error.evidence) from None
-        return _parse(path, f"--host {host}", result) if result.stdout.strip() else {}
+        if not result.exit_code and not result.stdout.strip():
+            return {}
+        return _parse(path, f"--host {host}", result)
 
     _Reader(path, source, ask).read(listing)
     return True

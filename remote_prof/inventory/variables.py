@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,7 +33,9 @@ FIELDS: Mapping[str, str] = {
     "ansible_ssh_password": "password",
     "ansible_private_key_passphrase": "key_passphrase",
     "ansible_ssh_private_key_passphrase": "key_passphrase",
-    "ansible_ssh_common_args": "ssh_arguments",
+    "ansible_ssh_args": "ssh_arguments",
+    "ansible_ssh_common_args": "ssh_common_arguments",
+    "ansible_ssh_extra_args": "ssh_extra_arguments",
     "ansible_connection": "connection",
     "ansible_become": "become",
     "ansible_become_method": "become_method",
@@ -57,8 +58,6 @@ FIELDS: Mapping[str, str] = {
 OWN_VARIABLES = tuple(name for name in FIELDS if name.startswith(PREFIX))
 
 NOT_READ: Mapping[str, str] = {
-    "ansible_ssh_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
-    "ansible_ssh_extra_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
     "ansible_host_key_checking": "host keys are checked unless --host-key-checking says otherwise",
     "ansible_ssh_host_key_checking": (
         "host keys are checked unless --host-key-checking says otherwise"
@@ -150,6 +149,7 @@ def _paths(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+_ARGUMENTS = "text, such as '-J bastion'"
 _Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
 _Word = Annotated[_Text, AfterValidator(_one_word)]
 _Secret = Annotated[str, BeforeValidator(_text)]
@@ -175,7 +175,9 @@ class HostVars(BaseModel):
     )
     password: _Secret | None = Field(None, repr=False, description="text, in quotes")
     key_passphrase: _Secret | None = Field(None, repr=False, description="text, in quotes")
-    ssh_arguments: str | None = Field(None, description="text, such as '-J bastion'")
+    ssh_arguments: str | None = Field(None, description=_ARGUMENTS)
+    ssh_common_arguments: str | None = Field(None, description=_ARGUMENTS)
+    ssh_extra_arguments: str | None = Field(None, description=_ARGUMENTS)
     become: bool | None = Field(None, description="'true' or 'false'")
     become_method: Annotated[Literal["sudo", "su", "doas"], BeforeValidator(_method)] = Field(
         "sudo", description="'sudo', 'su' or 'doas'"
@@ -202,44 +204,6 @@ class HostVars(BaseModel):
     connect_timeout_s: Annotated[float, BeforeValidator(_number)] | None = Field(
         None, gt=0, allow_inf_nan=False, description="a number of seconds above 0"
     )
-
-
-def parse_ssh_arguments(arguments: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the jump hosts that arguments of ssh name, and those arguments that are not read.
-
-    Understands ``-J``, ``-o ProxyJump=`` and ``-o ProxyCommand="ssh -W %h:%p BASTION"``.
-    """
-    jump: str | None = None
-    rest: list[str] = []
-    try:
-        words = shlex.split(arguments)
-    except ValueError:
-        return None, (arguments,)
-    while words:
-        word = words.pop(0)
-        option, value = word[:2], word[2:]
-        if option in ("-J", "-o") and not value and words:
-            value = words.pop(0)
-            word += f" {value}"
-        if option == "-o":
-            name, _, value = value.partition("=") if "=" in value else value.partition(" ")
-            option, value = name.strip().lower(), value.strip()
-            if option == "proxycommand":
-                value = _forwarding_bastion(value)
-        found = value if option in ("-J", "proxyjump", "proxycommand") else ""
-        # As with ssh, the first of several counts.
-        jump, rest = (jump or found, rest) if found else (jump, [*rest, word])
-    return jump, tuple(rest)
-
-
-def _forwarding_bastion(command: str) -> str:
-    """Return the one bastion that a ProxyCommand forwards through; "" for any other command."""
-    words = [word for word in command.split() if word != "-q"]
-    if len(words) == 4 and words[:3] == ["ssh", "-W", "%h:%p"]:
-        return words[3]
-    if len(words) == 4 and [words[0], *words[2:]] == ["ssh", "-W", "%h:%p"]:
-        return words[1]
-    return ""
 
 
 def host_settings(host: Host) -> HostVars:

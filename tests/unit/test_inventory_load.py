@@ -14,7 +14,8 @@ from remote_prof.inventory import (
     load_inventory,
     resolve_inventory,
 )
-from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS, parse_ssh_arguments
+from remote_prof.inventory.ssh_arguments import SshArguments, parse_ssh_arguments
+from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS
 from remote_prof.records import Become, Host
 
 ROOT = Path(__file__).parents[2]
@@ -316,8 +317,8 @@ def test_a_password_that_is_not_known_is_only_warned_about(tmp_path: Path) -> No
         ("ansbile_host: x", "ansbile_host means nothing", "did you mean ansible_host?"),
         ("ansible_prot: 1", "ansible_prot means nothing", "did you mean ansible_port?"),
         ("remoteprof_image: x", "remoteprof_image means", "did you mean remote_prof_image?"),
-        ("ansible_ssh_common_args: -C -J x", "is not read", "~/.ssh/config"),
-        ("ansible_ssh_extra_args: -C", "is not read", "~/.ssh/config"),
+        ("ansible_ssh_common_args: -4 -J x", "not all of it is read", "~/.ssh/config"),
+        ("ansible_ssh_extra_args: '-4'", "not all of it is read", "~/.ssh/config"),
         ("ansible_password: '{{ x }}'", "is not known", "REMOTE_PROF_CONNECTION_PASSWORD"),
         ("vars: {ansible_host: x}", "'vars' is taken for a variable", "directly below it"),
         ("8080: x", "is called 8080, which is not text", "quotes"),
@@ -328,7 +329,7 @@ def test_warnings(tmp_path: Path, variables: str, what: str, fix: str) -> None:
     (problem,) = inventory.problems
     assert what in problem.what
     assert fix in problem.fix
-    assert problem.evidence.startswith(f"{tmp_path / 'inventory.yml'}:4")
+    assert problem.evidence.startswith((f"{tmp_path / 'inventory.yml'}:4", "not read: -4"))
     assert inventory.select("all")
 
 
@@ -343,16 +344,39 @@ def test_warnings(tmp_path: Path, variables: str, what: str, fix: str) -> None:
         ("-o 'ProxyCommand=ssh -W %h:%p -q op@bastion'", "op@bastion", ()),
         ('-o ProxyCommand="ssh bastion -W %h:%p"', "bastion", ()),
         ("-o ProxyCommand='nc -x proxy %h %p'", None, ("-o ProxyCommand=nc -x proxy %h %p",)),
-        ("-o ControlMaster=auto -J bastion -C", "bastion", ("-o ControlMaster=auto", "-C")),
+        ("-o ForwardAgent=yes -J bastion -4", "bastion", ("-o ForwardAgent=yes", "-4")),
+        ("-C -o ControlMaster=auto -o ControlPersist=60s -J bastion", "bastion", ()),
         ("-J 'open", None, ("-J 'open",)),
     ],
 )
 def test_jump_hosts_in_arguments_of_ssh(
     arguments: str, jump: str | None, rest: tuple[str, ...]
 ) -> None:
-    found, unread = parse_ssh_arguments(arguments)
-    assert found == jump
-    assert unread == rest
+    assert parse_ssh_arguments(arguments) == SshArguments(jump=jump, rest=rest)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-p 2222 -l ops -i ~/key", SshArguments(None, "ops", "2222", "~/key")),
+        ("-p2222 -o User=ops -oIdentityFile=/k", SshArguments(None, "ops", "2222", "/k")),
+        ("-o 'Port 22' -o port=23", SshArguments(port="22")),
+        ("-p 99999 -l -x", SshArguments(rest=("-p 99999", "-l -x"))),
+    ],
+)
+def test_other_arguments_of_ssh(arguments: str, expected: SshArguments) -> None:
+    assert parse_ssh_arguments(arguments) == expected
+
+
+def test_arguments_of_ssh_fill_what_variables_leave_open(tmp_path: Path) -> None:
+    host = only_host(
+        tmp_path,
+        "ansible_user: ops, ansible_ssh_args: '-C -p 2201', "
+        "ansible_ssh_common_args: '-l other -p 2202 -J one', "
+        "ansible_ssh_extra_args: '-i /key -J two'",
+    )
+    assert (host.user, host.port, host.jump) == ("ops", 2201, "one")
+    assert host.identity_files == ("/key",)
 
 
 def test_secrets_and_jump_hosts_of_a_host(tmp_path: Path) -> None:
