@@ -76,7 +76,7 @@ def select_hosts(pattern: str, settings: Settings, flags: InventoryFlags) -> lis
     from remote_prof.cli.inventory import open_inventory
 
     local = isinstance(flags, ConnectFlags) and flags.connection == "local"
-    if local and not settings.inventory and "," not in pattern:
+    if local and not settings.inventory and "," not in pattern and flags.limit is None:
         hosts = [Host(pattern, pattern, connection="local", become=Become())]
     else:
         hosts = open_inventory(settings, flags).select(pattern, flags.limit)

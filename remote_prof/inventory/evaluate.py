@@ -8,7 +8,7 @@ this machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from remote_prof.errors import RemoteProfError
@@ -17,7 +17,7 @@ from remote_prof.inventory.frozen import EncryptedText, UnsafeText
 from remote_prof.inventory.source import Variable
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 _SCOPE = "\0scope"
 _MISSING = object()
@@ -99,7 +99,7 @@ class Scope:
         from jinja2 import TemplateError, TemplateSyntaxError, Undefined
 
         try:
-            template = _environment().from_string(text)
+            template = _compiled(text)
             values = list(template.root_render_func(template.new_context({_SCOPE: self})))
             if any(isinstance(value, Undefined) for value in values):
                 # Taking the text of what is undefined raises, and names it.
@@ -159,6 +159,12 @@ def _lookup(*_: object, **__: object) -> None:
 
 def _now(*_: object, **__: object) -> None:
     raise NotSupportedError("now() is not known to remote-prof")
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Template:
+    # The same template stands for thousands of hosts, and compiling it is what takes time.
+    return _environment().from_string(text)
 
 
 @cache

@@ -28,6 +28,7 @@ from remote_prof.inventory.variables import (
     SECRET_FIELDS,
     SECRETS,
     HostVars,
+    anchored,
     complaint,
     expand_home,
     unevaluated,
@@ -233,7 +234,7 @@ class HostBuilder:
         wrong = complaint(variable.name, value, secret=scope.opened)
         if wrong:
             raise _NotKnownError(_unevaluated_problem(host, variable, f"evaluated, {wrong}"))
-        return value
+        return anchored(variable.name, value, variable.directory)
 
 
 class _NotKnownError(Exception):

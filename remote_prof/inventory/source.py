@@ -31,12 +31,16 @@ _PRIORITY = "ansible_group_priority"
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The value that one place gives to a variable; ``secret`` where its file was encrypted."""
+    """The value that one place gives to a variable.
+
+    ``secret``: its file was encrypted. Relative paths in it begin at ``directory``.
+    """
 
     name: str
-    value: Any
+    value: Any = field(repr=False)
     where: Where
     secret: bool = False
+    directory: Path = Path()
 
 
 Variables = dict[str, Variable]
@@ -200,8 +204,9 @@ class Source:
 
     def _checked(self, name: str, value: Any, where: Where, owner: Owner) -> Variable:
         if name not in FIELDS:
-            return Variable(name, value, where, owner.secret)
+            return Variable(name, value, where, owner.secret, owner.directory)
         wrong = complaint(name, value, secret=owner.secret)
         if wrong:
             raise InventoryError(f"{where}: {wrong}")
-        return Variable(name, anchored(name, value, owner.directory), where, owner.secret)
+        value = anchored(name, value, owner.directory)
+        return Variable(name, value, where, owner.secret, owner.directory)

@@ -22,6 +22,14 @@ CORPUS = Path(__file__).parent / "corpus"
 RECORDED = Path(__file__).parents[1] / "unit" / "data" / "ansible"
 PASSWORD = CORPUS / "vault" / "password"
 
+ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "LC_ALL": "C.UTF-8",
+    "ANSIBLE_CONFIG": str(Path(__file__).with_name("ansible.cfg")),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_DEPRECATION_WARNINGS": "0",
+}
+
 CASES: dict[str, tuple[str, ...]] = {
     "ini": ("ini/plain",),
     "types": ("ini/types",),
@@ -58,6 +66,9 @@ CASES: dict[str, tuple[str, ...]] = {
     "variables-only": ("nasty/variables-only", "one,"),
     "ranges": ("nasty/ranges",),
     "replace": ("nasty/replace",),
+    "plugin": ("plugin/fleet.yml",),
+    "plugin-and-ini": ("plugin/fleet.yml", "beside/hosts"),
+    "json-with-tabs": ("yaml/tabs.json",),
     "fleet": (str(RECORDED / "fleet.yml"),),
     "precedence": (str(RECORDED / "precedence.yml"),),
     "shapes": (str(RECORDED / "shapes.yml"),),
@@ -70,15 +81,8 @@ def asked(sources: Sequence[str]) -> list[str]:
 
 def ansible(*arguments: str) -> str:
     done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-inventory"), *arguments],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_CONFIG": str(Path(__file__).with_name("ansible.cfg")),
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        },
+        ["ansible-inventory", *arguments],
+        env=os.environ | ENVIRONMENT,
         cwd=CORPUS,
         capture_output=True,
         text=True,
@@ -95,7 +99,11 @@ def ours(sources: Sequence[str]) -> Inventory:
 
 
 @pytest.mark.parametrize("sources", CASES.values(), ids=CASES)
-def test_the_same_hosts_groups_and_variables(sources: tuple[str, ...]) -> None:
+def test_the_same_hosts_groups_and_variables(
+    sources: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     named = [word for source in asked(sources) for word in ("-i", source)]
     if "vault" in sources[0]:
         named += ["--vault-password-file", str(PASSWORD)]

@@ -60,7 +60,7 @@ all:
     base: 2000
     ansible_port: "{{ base + 22 }}"
     ansible_become: "{{ base > 3000 }}"
-    remote_prof_known_hosts: "{{ [dir + '/a', dir + '/b'] }}"
+    remote_prof_known_hosts: "{{ [dir + '/a', 'b'] }}"
     dir: /keys
     remote_prof_image: "{{ registry }}/tool:1"
     registry: "{{ mirror | default('hub') }}.example"
@@ -68,7 +68,7 @@ all:
 """
     (host,) = load(tmp_path, text).select("h")
     assert (host.port, host.become) == (2022, None)
-    assert host.known_hosts_files == ("/keys/a", "/keys/b")
+    assert host.known_hosts_files == ("/keys/a", str(tmp_path / "b"))
     assert host_settings(host).image == "hub.example/tool:1"
 
 
@@ -107,6 +107,17 @@ def test_a_template_gets_at_nothing(tmp_path: Path, expression: str) -> None:
     path.write_text(f'h ansible_user="{{{{ {expression} }}}}"\n')
     with pytest.raises(InventoryError, match="ansible_user of the host 'h' is not known"):
         load_inventory(path).select("h")
+
+
+def test_variables_that_refer_to_each_other_over_hosts(tmp_path: Path) -> None:
+    text = """
+all:
+  hosts:
+    a: {ansible_host: "{{ hostvars.b.ansible_host }}"}
+    b: {ansible_host: "{{ hostvars.a.ansible_host }}"}
+"""
+    with pytest.raises(InventoryError, match="it refers to itself: ansible_host > ansible_host"):
+        load(tmp_path, text).select("a")
 
 
 def test_what_fails_names_the_variable_and_its_file(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_nothing_secret_is_shown_or_kept() -> None:
     inventory = load(CORPUS / "hosts", RIGHT)
     host = inventory.select("v1")[0]
     assert not {"whole_file", "nested", "ansible_password"} & host.vars.keys()
-    assert "hunter2" not in repr(inventory)
+    assert not any(word in repr(inventory) for word in ("hunter2", "pass-of-sudo", "secret-text"))
     shown = {found.name: found for found in list_variables(inventory, "v1")}
     assert shown["whole_file"].value == "(secret)"
     assert shown["whole_file"].source == f"{CORPUS}/host_vars/v1.yml:1"
