@@ -29,8 +29,16 @@ def open_inventory(settings: Settings, flags: InventoryFlags) -> Inventory:
     from remote_prof.inventory.read import Tools
     from remote_prof.inventory.vault import Vault
 
-    vault = Vault(lambda: load_vault_passwords(flags, os.environ, _run))
-    inventory = resolve_inventory(settings.inventory, Path.cwd(), Tools(_run, vault))
+    tools = Tools(
+        run=_run,
+        ansible_options=tuple(
+            word
+            for name in flags.vault_password_file or ()
+            for word in ("--vault-password-file", name)
+        ),
+        vault=Vault(lambda: load_vault_passwords(flags, os.environ, _run)),
+    )
+    inventory = resolve_inventory(settings.inventory, Path.cwd(), tools)
     for problem in inventory.problems:
         if problem.severity is not Severity.NOTE:
             console.problem(problem)

@@ -23,14 +23,15 @@ from remote_prof.inventory.frozen import FrozenDict, freeze
 from remote_prof.inventory.source import RawGroup, Source, Variable, Variables
 from remote_prof.inventory.ssh_arguments import SshArguments, parse_ssh_arguments
 from remote_prof.inventory.variables import (
+    BECOME_METHODS,
     CONNECTIONS,
     FIELDS,
     SECRET_FIELDS,
-    SECRETS,
     HostVars,
     anchored,
     complaint,
     expand_home,
+    is_secret,
     unevaluated,
 )
 from remote_prof.inventory.vault import Vault
@@ -108,7 +109,7 @@ class HostBuilder:
         shown = {
             key: item.value
             for key, item in merged.items()
-            if key not in SECRETS and not (item.secret and key not in FIELDS)
+            if not is_secret(key) and not (item.secret and key not in FIELDS)
         }
         return Host(
             name=name,
@@ -203,8 +204,7 @@ class HostBuilder:
         ]
         self.problems |= dict.fromkeys(p for p in needed if p.severity is Severity.WARNING)
         blocked = [problem for problem in needed if problem.severity is Severity.ERROR]
-        if settings.connection not in {"ssh", "local"}:
-            blocked.append(_connection_problem(host, winners["connection"]))
+        blocked += _refused(host, settings, winners)
         if blocked:
             self.blocked[host] = tuple(blocked)
         return settings, evaluated
@@ -297,6 +297,24 @@ def _secret_problem(variable: Variable, kind: str, said: str) -> Problem:
         evidence=str(variable.where),
         fix=f"{fix}, or the vault's password with --vault-password-file" if vaulted else fix,
     )
+
+
+def _refused(host: str, settings: HostVars, winners: Mapping[str, Variable]) -> list[Problem]:
+    """Say which ways to a host, and to rights on it, are none here; other hosts have theirs."""
+    if settings.connection not in {"ssh", "local"}:
+        return [_connection_problem(host, winners["connection"])]
+    if settings.become_method not in BECOME_METHODS and _may_become(settings):
+        variable = winners["become_method"]
+        return [
+            Problem(
+                Severity.ERROR,
+                f"{variable.where}: {variable.name} of the host {host!r} should be "
+                f"'sudo', 'su' or 'doas', not {settings.become_method!r}",
+                fix=f"set ansible_become to false if the login may use the engine, "
+                f"or leave the host out with ':!{host}'",
+            )
+        ]
+    return []
 
 
 def _connection_problem(host: str, variable: Variable) -> Problem:

@@ -11,7 +11,7 @@ from typing import Any
 from remote_prof.errors import InventoryError
 from remote_prof.inventory.frozen import EncryptedText, UnsafeText
 from remote_prof.inventory.model import Inventory
-from remote_prof.inventory.variables import SECRETS
+from remote_prof.inventory.variables import is_secret
 
 _PROFILE = "inventory_legacy"
 
@@ -66,7 +66,7 @@ def list_variables(inventory: Inventory, host: str) -> list[ShownVariable]:
     return [
         ShownVariable(
             name,
-            "(secret)" if variable.secret or name in SECRETS else _shown(variable.value),
+            "(secret)" if variable.secret or is_secret(name) else _shown(variable.value),
             str(variable.where),
         )
         for name, variable in sorted(inventory.variables[host].items())

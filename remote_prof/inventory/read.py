@@ -25,9 +25,13 @@ _NO_SUFFIXES = (
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What reading may need of the outside: programs (none without ``run``), vault passwords."""
+    """What reading may need of the outside: programs (none without ``run``), vault passwords.
+
+    ``ansible_options`` are for Ansible's own program, where that is called.
+    """
 
     run: Run | None = None
+    ansible_options: tuple[str, ...] = ()
     vault: Vault = field(default_factory=Vault)
 
 
@@ -93,7 +97,7 @@ def _is_empty(path: Path) -> bool:
 
 def _read_file(path: Path, source: Source, tools: Tools) -> None:
     if path.suffix == ".toml":
-        read_plugin(path, source, tools.run)
+        read_plugin(path, source, tools.run, tools.ansible_options)
         return
     file = load_text(path, tools.vault)
     if file.text.startswith("#!"):
@@ -104,7 +108,7 @@ def _read_file(path: Path, source: Source, tools: Tools) -> None:
     if path.suffix == ".json" or not _is_ini(path, file.text):
         document = Document(file)
         if is_plugin(document):
-            read_plugin(path, source, tools.run)
+            read_plugin(path, source, tools.run, tools.ansible_options)
         else:
             read_yaml(document, source, secret=file.secret)
     else:

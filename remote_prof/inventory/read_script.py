@@ -58,7 +58,7 @@ def read_script(path: Path, source: Source, run: Run | None) -> bool:
     return True
 
 
-def read_plugin(path: Path, source: Source, run: Run | None) -> None:
+def read_plugin(path: Path, source: Source, run: Run | None, options: Sequence[str] = ()) -> None:
     """Have Ansible read what only Ansible can, and add that. Raises InventoryError."""
     program = shutil.which("ansible-inventory")
     if program is None or run is None:
@@ -69,7 +69,7 @@ def read_plugin(path: Path, source: Source, run: Run | None) -> None:
         )
     # With --export, variables stay with their groups: other sources may still win over them.
     try:
-        result = run([program, "-i", str(path.absolute()), "--list", "--export"])
+        result = run([program, "-i", str(path.absolute()), "--list", "--export", *options])
     except HostError as error:
         raise _failed(path, error.what, error.evidence) from None
     listing = _parse(path, "ansible-inventory", result)

@@ -78,16 +78,27 @@ SECRETS = frozenset(
 )
 """Variables that are kept out of ``Host.vars``, so that no log or manifest can show them."""
 
+_SECRET_NAME = re.compile(r"ansible_\w*(?:pass|password|passphrase|private_key)\Z")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable holds a secret: one that is used here, or of another plugin of Ansible."""
+    return name in SECRETS or _SECRET_NAME.match(name) is not None
+
+
 # Names of Ansible that are close to those above, and right.
 _OTHERS = frozenset(
     {"ansible_hostname", "ansible_become_exe", "ansible_sudo_exe", "ansible_user_id"}
     | {"ansible_become_flags", "ansible_sudo_flags", "ansible_su_pass", "ansible_su_user"}
-    | {"ansible_group_priority", "ansible_ssh_retries"}
+    | {"ansible_group_priority", "ansible_ssh_retries", "ansible_doas_pass", "ansible_doas_user"}
+    | {"ansible_scp_extra_args", "ansible_sftp_extra_args"}
 )
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
 CONNECTIONS = (*_SSH, "local")
 """Names of connections that are understood; all but the last one mean ``ssh``."""
+
+BECOME_METHODS = ("sudo", "su", "doas")
 
 _PLUGIN = re.compile(r"(?:(?:ansible\.(?:builtin|legacy)|community\.general)\.)?(?P<name>\w+)\Z")
 
@@ -179,7 +190,7 @@ class HostVars(BaseModel):
     ssh_common_arguments: str | None = Field(None, description=_ARGUMENTS)
     ssh_extra_arguments: str | None = Field(None, description=_ARGUMENTS)
     become: bool | None = Field(None, description="'true' or 'false'")
-    become_method: Annotated[Literal["sudo", "su", "doas"], BeforeValidator(_method)] = Field(
+    become_method: Annotated[str, BeforeValidator(_method)] = Field(
         "sudo", description="'sudo', 'su' or 'doas'"
     )
     become_user: _Word = Field("root", description="the name of a user")

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from remote_prof.errors import InventoryError
 from remote_prof.inventory import Inventory, load_inventory
 from remote_prof.inventory.listing import render_graph, render_list
 from remote_prof.inventory.read import Tools
 from remote_prof.inventory.vault import Vault
 from remote_prof.transport.local import run_program
+from tests.inventory.generated import make, make_patterns
 
 CORPUS = Path(__file__).parent / "corpus"
 RECORDED = Path(__file__).parents[1] / "unit" / "data" / "ansible"
@@ -29,6 +31,8 @@ ENVIRONMENT = {
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_DEPRECATION_WARNINGS": "0",
 }
+
+_MADE = 200
 
 CASES: dict[str, tuple[str, ...]] = {
     "ini": ("ini/plain",),
@@ -94,7 +98,7 @@ def ansible(*arguments: str) -> str:
 
 def ours(sources: Sequence[str]) -> Inventory:
     vault = Vault(lambda: [PASSWORD.read_bytes().strip()])
-    tools = Tools(lambda argv: run_program(argv, 30), vault)
+    tools = Tools(lambda argv: run_program(argv, 30), vault=vault)
     return load_inventory(*asked(sources), tools=tools)
 
 
@@ -112,3 +116,40 @@ def test_the_same_hosts_groups_and_variables(
     expected: dict[str, Any] = json.loads(ansible(*named, "--list"))
     assert json.loads(listed) == expected
     assert render_graph(inventory) == ansible(*named, "--graph")
+
+
+def test_inventories_made_by_chance(tmp_path: Path) -> None:
+    cases = [make(tmp_path, seed) for seed in range(_MADE)]
+    (tmp_path / "sources.json").write_text(json.dumps(cases))
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("generated.py"), tmp_path],
+        env=os.environ | ENVIRONMENT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "to parse" not in done.stderr
+    for seed, (sources, expected) in enumerate(zip(cases, json.loads(done.stdout), strict=True)):
+        inventory = load_inventory(*sources)
+        tree = {
+            name: [list(group.hosts), list(group.children)]
+            for name, group in inventory.tree.items()
+        }
+        listed = json.loads(render_list(inventory, [host.name for host in inventory.hosts]))
+        variables = {name: {} for name in inventory.variables} | listed["_meta"]["hostvars"]
+        assert (sources, variables) == (sources, expected["variables"])
+        assert (sources, tree) == (sources, expected["groups"])
+        for (pattern, limit), hosts in zip(make_patterns(seed), expected["selected"], strict=True):
+            check_pattern(inventory, pattern, limit, hosts)
+
+
+def check_pattern(
+    inventory: Inventory, pattern: str, limit: str | None, hosts: list[str] | None
+) -> None:
+    try:
+        selected, said = inventory.match(pattern, limit), ""
+    except InventoryError as error:
+        selected, said = [], error.what
+    # Ansible takes a name that is none for nothing, and goes on.
+    if "no host or group is called" not in said:
+        assert sorted(selected) == sorted(hosts or ()), (pattern, limit)

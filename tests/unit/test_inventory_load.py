@@ -413,8 +413,20 @@ def test_many_hosts(tmp_path: Path) -> None:
     assert len(inventory.select("n*")) == 5000
 
 
-def test_a_become_method_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "inventory.yml"
-    path.write_text("all:\n  hosts:\n    a: {ansible_become_method: 'su;id'}\n")
-    with pytest.raises(InventoryError, match=r"inventory.yml:3: ansible_become_method should be"):
-        load_inventory(path)
+@pytest.mark.parametrize("method", ["su;id", "pbrun", "{{ 'runas' }}"])
+def test_a_become_method_that_is_not_known_is_refused_for_its_host(
+    tmp_path: Path, method: str
+) -> None:
+    text = (
+        'all:\n  hosts:\n    a: {ansible_become_method: "%s"}\n    b:\n'
+        "    c: {ansible_become_method: pbrun, ansible_become: false}\n"
+    )
+    inventory = load(tmp_path, text % method)
+    assert [host.become for host in inventory.select("b:c")] == [Become(), None]
+    with pytest.raises(InventoryError, match=r"ansible_become_method of the host 'a' should be"):
+        inventory.select("a")
+
+
+def test_passwords_of_other_plugins_are_secrets_too(tmp_path: Path) -> None:
+    host = only_host(tmp_path, "ansible_winrm_pass: x, ansible_su_pass: y, ansible_private_key: z")
+    assert host.vars == {}
