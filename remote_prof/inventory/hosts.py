@@ -104,7 +104,7 @@ class HostBuilder:
 
     def _build(self, name: str, merged: Mapping[str, Variable], groups: tuple[str, ...]) -> Host:
         settings, evaluated = self._settings(name, merged)
-        way = self._way(settings)
+        way = self._way(settings, merged)
         key = settings.identity_file or way.identity_file
         shown = {
             key: item.value
@@ -152,7 +152,7 @@ class HostBuilder:
         except UnicodeDecodeError:
             raise InventoryError(f"{where}: what was encrypted is not UTF-8 text") from None
 
-    def _way(self, settings: HostVars) -> SshArguments:
+    def _way(self, settings: HostVars, merged: Mapping[str, Variable]) -> SshArguments:
         """Return what the arguments of ssh say, the first of them first."""
         found = SshArguments()
         for name, arguments in (
@@ -165,7 +165,7 @@ class HostBuilder:
                 problem = Problem(
                     Severity.WARNING,
                     f"{name}: not all of it is read by remote-prof",
-                    evidence=f"not read: {' '.join(said.rest)}",
+                    evidence=f"{merged[name].where}: not read: {' '.join(said.rest)}",
                     fix="put that into ~/.ssh/config",
                 )
                 self.problems[problem] = None

@@ -150,6 +150,14 @@ def test_our_paths_begin_at_the_source(tmp_path: Path) -> None:
     assert host.known_hosts_files == (str(tmp_path / "keys"),)
 
 
+def test_a_program_gets_none_of_our_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMOTE_PROF_BECOME_PASSWORD", "hunter2")
+    monkeypatch.setenv("CLOUD_TOKEN", "its own")
+    printed = run_program(["env"], 10).stdout.decode()
+    assert "hunter2" not in printed
+    assert "CLOUD_TOKEN=its own" in printed
+
+
 def test_a_program_that_does_not_end() -> None:
     with pytest.raises(HostError, match="did not end within"):
         run_program(["sleep", "5"], 0.1)
