@@ -32,6 +32,7 @@ from remote_prof.inventory.variables import (
     complaint,
     expand_home,
     is_secret,
+    is_set,
     unevaluated,
 )
 from remote_prof.inventory.vault import Vault
@@ -194,7 +195,7 @@ class HostBuilder:
             except _NotKnownError as error:
                 unknown[field] = error.problem
                 continue
-            if value is not None:
+            if is_set(variable.name, value):
                 known[field] = value
             if field not in SECRET_FIELDS:
                 evaluated[variable.name] = value
@@ -248,7 +249,7 @@ def _winners(merged: Mapping[str, Variable]) -> dict[str, Variable]:
     winners = {}
     for name, field in FIELDS.items():
         variable = merged.get(name)
-        if variable is not None and variable.value is not None:
+        if variable is not None and is_set(name, variable.value):
             winners[field] = variable
     return winners
 

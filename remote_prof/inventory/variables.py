@@ -78,6 +78,9 @@ SECRETS = frozenset(
 )
 """Variables that are kept out of ``Host.vars``, so that no log or manifest can show them."""
 
+# Ansible leaves them to ssh and sudo where they are empty.
+_UNSET_IF_EMPTY = frozenset({"user", "identity_file", "become_user"})
+
 _SECRET_NAME = re.compile(r"ansible_\w*(?:pass|password|passphrase|private_key)\Z")
 
 
@@ -217,6 +220,12 @@ class HostVars(BaseModel):
     )
 
 
+def is_set(name: str, value: object) -> bool:
+    """Whether a known variable says anything: null does not, nor does an empty name of a user."""
+    empty = isinstance(value, str) and not value and FIELDS[name] in _UNSET_IF_EMPTY
+    return value is not None and not empty
+
+
 def host_settings(host: Host) -> HostVars:
     """Give typed access to the variables of a host.
 
@@ -227,7 +236,7 @@ def host_settings(host: Host) -> HostVars:
         {
             FIELDS[name]: host.vars[name]
             for name in FIELDS
-            if host.vars.get(name) is not None and not unevaluated(host.vars[name])
+            if is_set(name, host.vars.get(name)) and not unevaluated(host.vars[name])
         }
     )
 
@@ -238,7 +247,7 @@ def complaint(name: str, value: object, *, secret: bool = False) -> str:
     A secret value is not shown.
     """
     field = FIELDS[name]
-    if value is None or unevaluated(value):
+    if not is_set(name, value) or unevaluated(value):
         return ""
     try:
         HostVars.model_validate({field: value})

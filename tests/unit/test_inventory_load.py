@@ -427,6 +427,16 @@ def test_a_become_method_that_is_not_known_is_refused_for_its_host(
         inventory.select("a")
 
 
+def test_an_empty_user_or_key_counts_as_not_set(tmp_path: Path) -> None:
+    host = only_host(
+        tmp_path,
+        "ansible_user: '', ansible_private_key_file: '', ansible_become_user: '', "
+        "ansible_ssh_user: \"{{ '' }}\", ansible_ssh_common_args: ''",
+    )
+    assert (host.user, host.identity_files, host.become) == (None, (), Become())
+    assert host_settings(host).user is None
+
+
 def test_passwords_of_other_plugins_are_secrets_too(tmp_path: Path) -> None:
     host = only_host(tmp_path, "ansible_winrm_pass: x, ansible_su_pass: y, ansible_private_key: z")
     assert host.vars == {}
