@@ -33,6 +33,7 @@ def complete_host(context: typer.Context, incomplete: str) -> list[str]:
     try:
         flags = {"inventory": context.params.get("inventory")}
         settings = load_settings(Path.cwd(), os.environ, flags).values
+        # Nothing is run and nobody is asked while a name is typed.
         inventory = resolve_inventory(settings.inventory, Path.cwd())
     except RemoteProfError:
         return []

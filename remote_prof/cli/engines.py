@@ -80,7 +80,7 @@ def _there(
     host: str,
     container: str | None,
     label: list[str] | None,
-    inventory: str | None,
+    inventory: list[str] | None,
     image: str | None,
     flags: flag_sets.ConnectFlags,
 ) -> list[tuple[Problem, ...]]:

@@ -15,13 +15,50 @@ if TYPE_CHECKING:
 
 _R = TypeVar("_R")
 
+_WHERE = "Where"
 _CONNECT = "How to connect"
 _RIGHTS = "Rights on the host"
 _SHOWN = "What is shown"
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectFlags:
+class InventoryFlags:
+    """What the command line says about which hosts of the inventory count, and how it is read.
+
+    Each field is an option of every command that ``lists`` or ``connects``.
+    """
+
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            "--limit",
+            "-l",
+            metavar="PATTERN|@FILE",
+            help="Of the hosts, only those that match this pattern, too.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    vault_password_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vault-password-file",
+            metavar="FILE",
+            help="File with a password of ansible-vault, or a program that prints it; repeatable.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None
+    ask_vault_pass: Annotated[
+        bool,
+        typer.Option(
+            "--ask-vault-pass",
+            help="Ask for the password of ansible-vault.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFlags(InventoryFlags):
     """What the command line says about the way to a host and to rights there.
 
     None and False leave it to settings and the inventory. Each field is an option of every command
@@ -257,6 +294,11 @@ class ViewFlags:
         given = asdict(self)
         del given["offsets"]
         return check_view(View(**given | {"min_share": self.min_share / 100}))
+
+
+def lists(command: Callable[..., _R]) -> Callable[..., _R]:
+    """Give a command the options of ``InventoryFlags``; it takes them as one, ``flags``."""
+    return _with(command, InventoryFlags, "flags")
 
 
 def connects(command: Callable[..., _R]) -> Callable[..., _R]:

@@ -55,7 +55,7 @@ def push_to(
 
 def list_images(
     host: str,
-    inventory: str | None,
+    inventory: list[str] | None,
     flags: flag_sets.ConnectFlags,
     images: list[LocalImage],
     *,
@@ -94,7 +94,7 @@ def list_images(
 def remove_images(
     host: str,
     image: str | None,
-    inventory: str | None,
+    inventory: list[str] | None,
     flags: flag_sets.ConnectFlags,
     *,
     as_json: bool,
@@ -146,7 +146,7 @@ def _difference(before: HostImages, after: HostImages) -> list[str]:
 
 def on_hosts(
     pattern: str,
-    inventory: str | None,
+    inventory: list[str] | None,
     flags: flag_sets.ConnectFlags,
     work: Callable[[Connection, HostState, str | None], None],
 ) -> ExitCode:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
-from remote_prof.cli.flag_sets import ConnectFlags, ViewFlags
+from remote_prof.cli.flag_sets import ConnectFlags, InventoryFlags, ViewFlags
 from remote_prof.errors import UsageError
-from remote_prof.records import Become, Host, Library, Severity
+from remote_prof.records import Become, Host, Library
 from remote_prof.settings import ResolvedSettings, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -67,36 +67,33 @@ def check_request(values: Settings, asked: Mapping[str, object]) -> None:
         raise UsageError(f"--engine {values.engine} has no {flag}", hint=f"leave {flag} away")
 
 
-def select_hosts(pattern: str, settings: Settings, flags: ConnectFlags | None) -> list[Host]:
+def select_hosts(pattern: str, settings: Settings, flags: InventoryFlags) -> list[Host]:
     """Return the hosts that a pattern means, with what the flags say about them.
 
-    Asks for passwords where the flags say so; without flags, where nothing will be connected to,
-    it looks for none. Raises InventoryError, UsageError.
+    Asks for passwords where the flags say so; with flags that connect to nothing, it looks for
+    none. Raises InventoryError, UsageError.
     """
-    from remote_prof.inventory import resolve_inventory
+    from remote_prof.cli.inventory import open_inventory
 
-    given = settings.inventory
-    if flags and flags.connection == "local" and given is None and "," not in pattern:
+    local = isinstance(flags, ConnectFlags) and flags.connection == "local"
+    if local and not settings.inventory and "," not in pattern and flags.limit is None:
         hosts = [Host(pattern, pattern, connection="local", become=Become())]
     else:
-        inventory = resolve_inventory(given, Path.cwd())
-        for problem in inventory.problems:
-            if problem.severity is not Severity.NOTE:
-                console.problem(problem)
-        hosts = inventory.select(pattern)
+        hosts = open_inventory(settings, flags).select(pattern, flags.limit)
     # Nobody is asked for a password before it is clear which hosts there are.
     complete = _completion(settings, flags)
     return [complete(host) for host in hosts]
 
 
-def _completion(settings: Settings, flags: ConnectFlags | None) -> Callable[[Host], Host]:
+def _completion(settings: Settings, flags: InventoryFlags) -> Callable[[Host], Host]:
     """Return what puts the word of settings and flags, and the secrets, into a host.
 
-    Asks for passwords where the flags say so; looks for none without flags. Raises UsageError.
+    Asks for passwords where the flags say so; looks for none where nothing is connected to. Raises
+    UsageError.
     """
     from remote_prof.cli.secrets import give_secrets, load_secrets, no_keyring, open_keyring
 
-    if flags is None:
+    if not isinstance(flags, ConnectFlags):
         return lambda host: _apply(host, settings, ConnectFlags())
     _check(flags)
     secrets = load_secrets(flags, os.environ)
@@ -269,7 +266,9 @@ def resumed_jobs(
     """
     from remote_prof.run.launch import load_jobs
 
-    values, known = settings.values, _known_secrets(settings)
+    if flags.limit is not None:
+        raise UsageError("the hosts are those of the run", hint="leave --limit away")
+    values, known = settings.values, _known_secrets(settings.values, flags)
     complete = _completion(values, flags)
     jobs = []
     for job in load_jobs(directory):
@@ -282,14 +281,14 @@ def resumed_jobs(
     return jobs
 
 
-def _known_secrets(settings: ResolvedSettings) -> Callable[[Host], Host]:
+def _known_secrets(settings: Settings, flags: ConnectFlags) -> Callable[[Host], Host]:
     """Return what gives a host the secrets that the inventory has for one of its name."""
-    from remote_prof.inventory import resolve_inventory
+    from remote_prof.cli.inventory import open_inventory
 
     try:
-        inventory = resolve_inventory(settings.values.inventory, Path.cwd())
+        inventory = open_inventory(settings, flags)
     except UsageError:
-        if settings.values.inventory is not None:
+        if settings.inventory:
             raise
         return lambda host: host
     hosts = {host.name: host for host in inventory.hosts}

@@ -16,12 +16,12 @@ _PICTURE = "The picture"
 FORMATS = "folded, svg, html, speedscope, pprof, gecko, top, top-json"
 
 Inventory = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--inventory",
         "-i",
-        metavar="FILE|HOST,",
-        help="Inventory file, or a list of hosts that ends in a comma.",
+        metavar="FILE|DIR|HOST,",
+        help="Inventory: file, directory, script, or hosts with a comma at the end; repeatable.",
         rich_help_panel=_WHERE,
     ),
 ]

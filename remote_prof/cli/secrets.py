@@ -50,13 +50,13 @@ def load_secrets(flags: ConnectFlags, environ: MutableMapping[str, str]) -> Secr
     method = flags.become_method or "become"
     same = " (empty: the SSH password)" if flags.ask_pass else ""
     return Secrets(
-        connection=_ask("SSH password: ", "connection", empty=False)
+        connection=ask_secret("SSH password: ", *_ways("connection"))
         if flags.ask_pass
         else _load(flags.connection_password_file) or taken["connection"],
-        key_passphrase=_ask("Passphrase of the key: ", "key-passphrase", empty=False)
+        key_passphrase=ask_secret("Passphrase of the key: ", *_ways("key-passphrase"))
         if flags.ask_key_pass
         else _load(flags.key_passphrase_file) or taken["key-passphrase"],
-        become=_ask(f"{method} password{same}: ", "become", empty=True)
+        become=ask_secret(f"{method} password{same}: ", *_ways("become"), empty=True)
         if flags.ask_become_pass
         else _load(flags.become_password_file) or taken["become"],
     )
@@ -121,10 +121,18 @@ def open_keyring() -> LookUp:
     return look_up
 
 
-def _ask(prompt: str, kind: str, *, empty: bool) -> str:
+def _ways(kind: str) -> tuple[str, str, str]:
+    """Return the options that ask for a secret and read it, and the variable that has it."""
+    return (*_FLAGS[kind], f", or in {SECRET_VARIABLES[kind]}")
+
+
+def ask_secret(prompt: str, ask: str, file: str, more: str = "", *, empty: bool = False) -> str:
+    """Ask at the terminal, for the option ``ask``; ``file`` and ``more`` are the other ways.
+
+    Raises UsageError where there is no terminal, or no answer.
+    """
     import getpass
 
-    ask, file = _FLAGS[kind]
     try:
         # getpass would read from standard input, with a warning, where there is no terminal.
         with Path("/dev/tty").open("rb"):
@@ -133,7 +141,7 @@ def _ask(prompt: str, kind: str, *, empty: bool) -> str:
         raise UsageError(
             f"{ask} asks at a terminal, and there is none",
             evidence=f"/dev/tty: {error.strerror}",
-            hint=f"give it with {file} FILE, or in {SECRET_VARIABLES[kind]}",
+            hint=f"give it with {file} FILE{more}",
         ) from None
     try:
         given = getpass.getpass(prompt)
@@ -159,13 +167,18 @@ def _load(name: str | None) -> str | None:
         raise UsageError(
             f"the password file {name} is empty", hint="the password is its first line"
         )
-    if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+    warn_if_open(name, status.st_mode)
+    return text
+
+
+def warn_if_open(name: str, mode: int) -> None:
+    """Warn of a password file that others may read."""
+    if stat.S_ISREG(mode) and mode & 0o077:
         console.problem(
             Problem(
                 Severity.WARNING,
                 f"the password file {name} is open to others",
-                f"its mode is {stat.S_IMODE(status.st_mode):o}",
+                f"its mode is {stat.S_IMODE(mode):o}",
                 f"chmod 600 {name}",
             )
         )
-    return text

@@ -9,12 +9,11 @@ from remote_prof.inventory.load import (
     load_inventory,
     resolve_inventory,
 )
-from remote_prof.inventory.model import Inventory, adhoc_hosts
+from remote_prof.inventory.model import Inventory
 
 __all__ = [
     "DEFAULT_NAMES",
     "Inventory",
-    "adhoc_hosts",
     "host_settings",
     "load_inventory",
     "resolve_inventory",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from remote_prof.errors import InventoryError
+from remote_prof.inventory.files import FileText, Where
 from remote_prof.inventory.frozen import EncryptedText, UnsafeText, freeze
 
 MAX_DEPTH = 60
@@ -25,18 +25,6 @@ MAX_EXPANSION = 200_000
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A place in a file; lines and columns count from 1."""
-
-    path: str
-    line: int
-    column: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +39,10 @@ class Entry:
 class Document:
     """A YAML file that was read, checked for size and duplicate keys, and not yet interpreted."""
 
-    def __init__(self, path: Path) -> None:
-        """Read a file. Raises InventoryError for all that keeps it from being read."""
-        self.path = str(path)
-        self.text = _read(path)
+    def __init__(self, file: FileText) -> None:
+        """Compose a file's text. Raises InventoryError for all that keeps it from being YAML."""
+        self.path = file.path
+        self.text = file.text
         self._values = _Values("")
         self.root = self._compose()
         if self.root is not None:
@@ -127,7 +115,7 @@ class Document:
             if "nesting depth" in (error.problem or ""):
                 mark = error.problem_mark
                 raise self._too_deep(mark.line if mark else 0) from None
-            raise self.ini_error() or self.marked_error(error) from None
+            raise self.marked_error(error) from None
         return node
 
     def _refuse_depth(self) -> None:
@@ -149,15 +137,6 @@ class Document:
         return InventoryError(
             f"{self.path}:{line}: the character 0x{code:02x} may not be in a YAML file",
             hint="is this an inventory? It should be a text file in YAML",
-        )
-
-    def ini_error(self) -> InventoryError | None:
-        """Say that this is an inventory in INI form, if it looks like one."""
-        if not re.search(r"^\[[\w.:-]+\]\s*(#.*)?$", self.text, re.MULTILINE):
-            return None
-        return InventoryError(
-            f"{self.path} looks like an inventory in INI form, and only YAML is read",
-            hint=f"convert it: ansible-inventory -i {self.path} --list --yaml > inventory.yml",
         )
 
     def _refuse_duplicates(self, root: yaml.Node) -> None:
@@ -256,35 +235,3 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield value
     elif isinstance(node, yaml.SequenceNode):
         yield from node.value
-
-
-def _read(path: Path) -> str:
-    if path.is_dir():
-        raise InventoryError(
-            f"{path} is a directory, and only single inventory files are read so far",
-            hint="give one YAML file of it with -i",
-        )
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InventoryError(
-            f"there is no inventory file {path}",
-            hint="give another one with -i FILE, or hosts themselves with -i host1,host2,",
-        ) from None
-    except OSError as error:
-        raise InventoryError(
-            f"the inventory {path} cannot be read: {error.strerror or error}"
-        ) from None
-    if data.startswith(b"#!"):
-        raise InventoryError(
-            f"{path} is an inventory script, and scripts are not run",
-            hint=f"save what it says: ansible-inventory -i {path} --list --yaml > inventory.yml",
-        )
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InventoryError(
-            f"{path}:{line}: the byte 0x{data[error.start]:02x} is not UTF-8 text",
-            hint="is this an inventory? It should be a text file in YAML, saved as UTF-8",
-        ) from None

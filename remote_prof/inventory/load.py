@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remote_prof.inventory.model import Inventory, adhoc_hosts
+from remote_prof.inventory.model import Inventory
 
 if TYPE_CHECKING:
+    from remote_prof.inventory.read import Tools
     from remote_prof.inventory.variables import HostVars
     from remote_prof.records import Host
 
@@ -15,36 +17,41 @@ DEFAULT_NAMES = ("inventory.yml", "inventory.yaml")
 """Looked for in the current directory where no inventory is given."""
 
 
-def load_inventory(path: Path) -> Inventory:
-    """Load one inventory file in Ansible's YAML form.
+def load_inventory(*given: str | Path, tools: Tools | None = None) -> Inventory:
+    """Load what one or several ``-i`` name, later ones over earlier ones.
 
-    Raises InventoryError, with file, line and key, for whatever is wrong in it. What Ansible would
-    have to evaluate (templates, vaults) is only refused when a host that needs it is selected.
+    Each is a file in YAML or INI form, a program that prints one, a directory of all these, or a
+    list of hosts as ``host1,host2,``. Raises InventoryError, with file and line, for whatever is
+    wrong. Templates and vaults that cannot be evaluated are only refused when a host that needs one
+    is selected.
     """
     from remote_prof.inventory.assemble import assemble
-    from remote_prof.inventory.source import Source, read_file
+    from remote_prof.inventory.read import Tools, read_source
+    from remote_prof.inventory.read_vars import read_vars_files
+    from remote_prof.inventory.source import Source
 
-    source = Source()
-    read_file(path, source)
-    return assemble(source, [str(path)])
+    source, tools = Source(), tools or Tools()
+    for each in given:
+        read_source(str(each), source, tools)
+    read_vars_files(source, tools.vault)
+    return assemble(source, [str(each) for each in given], tools.vault)
 
 
-def resolve_inventory(given: str | Path | None, directory: Path) -> Inventory:
+def resolve_inventory(
+    given: Sequence[str], directory: Path, tools: Tools | None = None
+) -> Inventory:
     """Load the inventory that ``-i`` or the settings name, or the one that lies in a directory.
 
-    A text with a comma that is not the path of a file is a list of hosts. Where nothing is given
-    and nothing is found, the inventory is empty: ``localhost`` can be selected from it, and every
-    other pattern raises an InventoryError that says where an inventory was looked for.
+    Where nothing is given and nothing is found, the inventory is empty: ``localhost`` can be
+    selected from it, and every other pattern raises an InventoryError that says where an inventory
+    was looked for.
     """
-    if given is not None:
-        path = Path(given)
-        if "," in str(given) and not path.exists():
-            return adhoc_hosts(str(given))
-        return load_inventory(path)
+    if given:
+        return load_inventory(*given, tools=tools)
     candidates = [directory / name for name in DEFAULT_NAMES]
     for candidate in candidates:
         if candidate.exists():
-            return load_inventory(candidate)
+            return load_inventory(candidate, tools=tools)
     return Inventory(looked_in=tuple(str(candidate) for candidate in candidates))
 
 

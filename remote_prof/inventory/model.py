@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remote_prof.errors import InventoryError
 from remote_prof.inventory.frozen import FrozenDict
-from remote_prof.inventory.names import split_port
 from remote_prof.inventory.patterns import Names, match_pattern, match_pieces, split_pattern
 from remote_prof.records import Become, Host, Problem
 
+if TYPE_CHECKING:
+    from remote_prof.inventory.source import Variable
+
 IMPLICIT_LOCALHOST = Host("localhost", "localhost", connection="local", become=Become())
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTree:
+    """What a group holds itself: names of groups, and of hosts, in the order of the sources."""
+
+    children: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +33,8 @@ class Inventory:
     ``hosts`` are in the order of the file. ``groups`` maps every group (``all`` and ``ungrouped``
     included) to the names of all its hosts, those of child groups included. ``problems`` are
     warnings. ``blocked`` says of some hosts what has to be mended before they can be used.
-    ``looked_in`` names the files that were looked for where there is no inventory at all.
+    ``looked_in`` names the files that were looked for where there is no inventory at all. ``tree``
+    has what each group holds itself, and ``variables`` those of each host as they were written.
     """
 
     hosts: tuple[Host, ...] = ()
@@ -32,6 +44,10 @@ class Inventory:
     blocked: Mapping[str, tuple[Problem, ...]] = FrozenDict()
     looked_in: tuple[str, ...] = ()
     implicit_localhost: Host = IMPLICIT_LOCALHOST
+    tree: Mapping[str, GroupTree] = FrozenDict(
+        {"all": GroupTree(("ungrouped",)), "ungrouped": GroupTree()}
+    )
+    variables: Mapping[str, Mapping[str, Variable]] = FrozenDict()
 
     def select(self, pattern: str, limit: str | None = None) -> list[Host]:
         """List the hosts that a pattern selects, in Ansible's order, each once.
@@ -40,6 +56,14 @@ class Inventory:
         lines of that file. Raises InventoryError for a pattern that selects nothing or names
         something unknown, for a limit that does so, and for a host that cannot be used.
         """
+        selected = self.match(pattern, limit)
+        by_name = {host.name: host for host in self.hosts}
+        hosts = [by_name.get(name) or self._local(name) for name in selected]
+        self._refuse_blocked(hosts)
+        return hosts
+
+    def match(self, pattern: str, limit: str | None = None) -> list[str]:
+        """List the names that ``select`` selects, also of hosts that cannot be used."""
         names = Names(tuple(host.name for host in self.hosts), self.groups)
         try:
             selected = match_pattern(pattern, names)
@@ -52,10 +76,7 @@ class Inventory:
             raise self._nothing_found() from None
         if not selected:
             raise self._nothing_selected(pattern, limit)
-        by_name = {host.name: host for host in self.hosts}
-        hosts = [by_name.get(name) or self._local(name) for name in selected]
-        self._refuse_blocked(hosts)
-        return hosts
+        return selected
 
     def _local(self, name: str) -> Host:
         return replace(self.implicit_localhost, name=name, address=name)
@@ -94,36 +115,6 @@ class Inventory:
             f"the host pattern {pattern!r} selects none of {len(self.hosts)} hosts{within}",
             hint="`remote-prof hosts` lists hosts and groups",
         )
-
-
-def adhoc_hosts(listed: str) -> Inventory:
-    """Make an inventory of hosts that are named on the command line: ``host1,host2:2222,``."""
-    hosts: dict[str, Host] = {}
-    for item in listed.split(","):
-        name, port = split_port(item.strip())
-        if "[" in name:
-            name, port = item.strip(), None
-        if name and name not in hosts:
-            variables = FrozenDict({} if port is None else {"ansible_port": _port(port, item)})
-            hosts[name] = Host(
-                name, name, port=port, become=Become(), groups=("ungrouped",), vars=variables
-            )
-    if not hosts:
-        raise InventoryError(
-            f"the list of hosts {listed!r} is empty", hint="write it as host1,host2,"
-        )
-    names = tuple(hosts)
-    return Inventory(
-        hosts=tuple(hosts.values()),
-        groups=FrozenDict({"all": names, "ungrouped": names}),
-        sources=(listed,),
-    )
-
-
-def _port(port: int, item: str) -> int:
-    if not 1 <= port <= 65535:
-        raise InventoryError(f"the port in {item.strip()!r} should be from 1 to 65535")
-    return port
 
 
 def _match_limit(limit: str, names: Names) -> list[str]:

@@ -112,8 +112,9 @@ def _match(piece: str, names: Names) -> list[str]:
         return hosts
     if match["index"]:
         return _at(hosts, int(match["index"]), piece)
-    end = int(match["end"]) if match["end"] else len(hosts)
-    return hosts[int(match["start"]) : end + 1]
+    start, end = int(match["start"]), int(match["end"]) if match["end"] else len(hosts)
+    # Ansible takes an end of 0 for none: web[2:0] is web[2].
+    return hosts[start : end + 1] if end else _at(hosts, start, piece)
 
 
 def _at(hosts: list[str], index: int, piece: str) -> list[str]:

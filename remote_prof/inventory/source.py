@@ -1,20 +1,18 @@
-"""What an inventory file says, read into groups and hosts whose variables know their place.
+"""What all sources of an inventory say, collected into groups and hosts.
 
-Reading is cut in two, so that ``group_vars/`` and ``host_vars/`` can add to the same ``Source``
-between the file and ``hosts.assemble``: this module only collects.
+Each form has a reader of its own (``read_yaml``, ``read_ini``, ``read_script``, ``read_vars``);
+all of them add to one ``Source``, which checks names and values, and knows the place of each.
 """
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from remote_prof.errors import InventoryError
-from remote_prof.inventory.document import Document, Entry, Where
+from remote_prof.inventory.files import Where
 from remote_prof.inventory.names import expand_ranges, split_port
 from remote_prof.inventory.variables import (
     FIELDS,
@@ -27,17 +25,25 @@ from remote_prof.inventory.variables import (
 )
 from remote_prof.records import Problem, Severity
 
-_GROUP_KEYS = ("hosts", "vars", "children")
+GROUP_KEYS = ("hosts", "vars", "children")
 _PRIORITY = "ansible_group_priority"
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The value that one place gives to a variable."""
+    """The value that one place gives to a variable.
+
+    ``secret``: its file was encrypted. Relative paths in it begin at ``directory``.
+    """
 
     name: str
-    value: Any
+    value: Any = field(repr=False)
     where: Where
+    secret: bool = False
+    directory: Path = Path()
+
+
+Variables = dict[str, Variable]
 
 
 @dataclass(slots=True)
@@ -46,17 +52,44 @@ class RawGroup:
 
     name: str
     priority: int = 1
-    variables: dict[str, Variable] = field(default_factory=dict)
+    variables: Variables = field(default_factory=dict)
     children: dict[str, Where] = field(default_factory=dict)
     hosts: dict[str, None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class VarsFiles:
+    """What the files in ``group_vars/`` and ``host_vars/`` beside one source say."""
+
+    groups: dict[str, Variables] = field(default_factory=dict)
+    hosts: dict[str, Variables] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose variables are read, and out of what.
+
+    ``name`` stands in messages (``the host 'web1'``). Relative paths in our own variables begin at
+    ``directory``. ``secret``: the file was encrypted.
+    """
+
+    name: str
+    directory: Path
+    secret: bool = False
+
+
 @dataclass(slots=True)
 class Source:
-    """Everything that was read so far. ``all`` and ``ungrouped`` are always there."""
+    """Everything that was read so far. ``all`` and ``ungrouped`` are always there.
+
+    ``beside`` are the directories whose ``group_vars/`` and ``host_vars/`` count, in the order of
+    the sources, and ``files`` what those say.
+    """
 
     groups: dict[str, RawGroup] = field(default_factory=dict)
-    hosts: dict[str, dict[str, Variable]] = field(default_factory=dict)
+    hosts: dict[str, Variables] = field(default_factory=dict)
+    beside: list[Path] = field(default_factory=list)
+    files: list[VarsFiles] = field(default_factory=list)
     problems: dict[Problem, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -71,140 +104,49 @@ class Source:
         """Note what does not keep the inventory from being used."""
         self.problems[Problem(Severity.WARNING, what, evidence, fix)] = None
 
-
-def read_file(path: Path, source: Source) -> None:
-    """Add an inventory file in Ansible's YAML form. Raises InventoryError."""
-    _Reader(Document(path), source, path.parent.absolute()).read()
-
-
-class _Reader:
-    """Walks the nodes of one file; every refusal says file, line and key."""
-
-    def __init__(self, document: Document, source: Source, directory: Path) -> None:
-        self._document = document
-        self._source = source
-        self._directory = directory
-
-    def read(self) -> None:
-        root = self._document.root
-        path = self._document.path
-        shape = "it begins with a group: `all:`, and below it `  hosts:` with one host a line"
-        if root is None or _is_null(root):
-            raise InventoryError(f"{path} is empty", hint=shape)
-        if not isinstance(root, yaml.MappingNode):
-            raise self._document.ini_error() or InventoryError(
-                f"{self._document.where(root)}: an inventory is a mapping of groups, "
-                f"and this is {_kind(root)}",
-                hint=shape,
-            )
-        entries = self._document.entries(root)
-        if any(entry.key == "plugin" for entry in entries):
-            raise InventoryError(
-                f"{path} configures an inventory plugin of Ansible, and plugins are not run",
-                hint=f"save what it says: ansible-inventory -i {path} --list --yaml > hosts.yml",
-            )
-        for entry in entries:
-            if entry.key in _GROUP_KEYS:
-                raise InventoryError(
-                    f"{entry.where}: the key {entry.key!r} belongs into a group",
-                    hint=f"write `all:` above and indent `{entry.key}:` below it",
-                )
-            self._group(entry)
-
-    def _group(self, entry: Entry) -> str:
-        name = self._name(entry, "group")
-        group = self._source.group(name)
-        for part in self._group_entries(entry):
-            if part.key not in _GROUP_KEYS:
-                raise self._unknown_key(part, name)
-            if _is_null(part.node):
-                continue
-            if part.key == "vars":
-                self._group_variables(group, part)
-            elif part.key == "children":
-                for child in self._members(part, name):
-                    group.children.setdefault(self._group(child), child.where)
-            else:
-                for member in self._members(part, name):
-                    self._hosts(group, member)
-        return name
-
-    def _group_entries(self, entry: Entry) -> list[Entry]:
-        if _is_null(entry.node):
-            return []
-        if not isinstance(entry.node, yaml.MappingNode):
-            raise InventoryError(
-                f"{entry.where}: the group {entry.key!r} is {_kind(entry.node)} "
-                f"where a mapping is needed",
-                hint="a group holds `hosts:`, `vars:` and `children:`",
-            )
-        return self._document.entries(entry.node)
-
-    def _unknown_key(self, part: Entry, group: str) -> InventoryError:
-        hint = f"it may hold {', '.join(_GROUP_KEYS)}"
-        close = difflib.get_close_matches(str(part.key), _GROUP_KEYS, 1, 0.5)
-        if close:
-            hint = f"did you mean {close[0]!r}?"
-        elif isinstance(part.node, yaml.MappingNode) or _is_null(part.node):
-            hint += "; a host belongs under `hosts:`, a group under `children:`"
-        elif part.key in FIELDS:
-            hint += "; a variable belongs under `vars:`"
-        return InventoryError(
-            f"{part.where}: the group {group!r} has the unknown key {part.key!r}", hint=hint
-        )
-
-    def _members(self, part: Entry, group: str) -> list[Entry]:
-        node = part.node
-        if isinstance(node, yaml.MappingNode):
-            return self._document.entries(node)
-        if isinstance(node, yaml.ScalarNode) and node.tag.endswith(":str"):
-            # `hosts: web1` is what Ansible takes for `hosts: {web1: }`.
-            nothing = yaml.ScalarNode("tag:yaml.org,2002:null", "", node.start_mark, node.end_mark)
-            return [Entry(node.value, self._document.where(node), nothing)]
-        raise InventoryError(
-            f"{part.where}: {part.key!r} of the group {group!r} is {_kind(node)} "
-            "where a mapping is needed",
-            hint="write each name in its own line with a colon after it: `web1:`",
-        )
-
-    def _hosts(self, group: RawGroup, entry: Entry) -> None:
-        name, port = split_port(self._name(entry, "host"))
-        if "/" in name or name in {".", ".."} or not name.isprintable():
-            # Directories of results are called after hosts.
-            raise InventoryError(f"{entry.where}: {name!r} cannot be the name of a host")
+    def add_hosts(
+        self, group: RawGroup, written: str, variables: Mapping[str, Variable], where: Where
+    ) -> None:
+        """Add the hosts that a name with ranges and a port stands for. Raises InventoryError."""
+        name, port = split_port(written)
         try:
             names = expand_ranges(name)
         except ValueError as error:
-            raise InventoryError(f"{entry.where}: {error}") from None
-        variables = self._host_variables(entry, name)
+            raise InventoryError(f"{where}: {error}") from None
+        if "[" in names[0]:
+            raise InventoryError(
+                f"{where}: {name!r} has a bracket that is no range", hint="write web[01:20]"
+            )
+        if port is not None and not 1 <= port <= 65535:
+            raise InventoryError(
+                f"{where}: the port of {name!r} should be a whole number from 1 to 65535, "
+                f"not {port}"
+            )
         for host in names:
-            known = self._source.hosts.get(host)
-            if known is None:
-                known = self._source.hosts[host] = {}
-                if port is not None:
-                    known["ansible_port"] = self._checked("ansible_port", port, entry.where)
-            known.update(variables)
-            group.hosts[host] = None
+            self.add_host(group, host, variables, where, port)
 
-    def _host_variables(self, entry: Entry, host: str) -> dict[str, Variable]:
-        if _is_null(entry.node):
-            return {}
-        if not isinstance(entry.node, yaml.MappingNode):
-            raise InventoryError(
-                f"{entry.where}: the host {host!r} is {_kind(entry.node)} "
-                "where its variables are needed",
-                hint=f"did you mean `{host}: {{ansible_host: ...}}`?",
-            )
-        return self._variables(entry.node, f"the host {host!r}")
+    def add_host(
+        self,
+        group: RawGroup,
+        name: str,
+        variables: Mapping[str, Variable],
+        where: Where,
+        port: int | None = None,
+    ) -> None:
+        """Add one host, or variables to it; a port counts where the host is new."""
+        if not name or "/" in name or name in {".", ".."} or not name.isprintable():
+            # Directories of results are called after hosts.
+            raise InventoryError(f"{where}: {name!r} cannot be the name of a host")
+        known = self.hosts.get(name)
+        if known is None:
+            known = self.hosts[name] = {}
+            if port is not None:
+                known["ansible_port"] = Variable("ansible_port", port, where)
+        known.update(variables)
+        group.hosts[name] = None
 
-    def _group_variables(self, group: RawGroup, part: Entry) -> None:
-        if not isinstance(part.node, yaml.MappingNode):
-            raise InventoryError(
-                f"{part.where}: 'vars' of the group {group.name!r} is {_kind(part.node)} "
-                "where a mapping is needed",
-                hint="write one variable a line: `name: value`",
-            )
-        variables = self._variables(part.node, f"the group {group.name!r}")
+    def add_group_variables(self, group: RawGroup, variables: Variables) -> None:
+        """Give variables to a group; one of them is its priority. Raises InventoryError."""
         priority = variables.pop(_PRIORITY, None)
         if priority is not None:
             try:
@@ -216,75 +158,55 @@ class _Reader:
                 ) from None
         group.variables.update(variables)
 
-    def _variables(self, node: yaml.MappingNode, owner: str) -> dict[str, Variable]:
-        variables = {}
-        for entry in self._document.entries(node):
-            if not isinstance(entry.key, str):
-                self._source.warn(
-                    f"a variable of {owner} is called {entry.key!r}, which is not text",
-                    evidence=f"{entry.where}: it is ignored",
+    def variables(self, items: Iterable[tuple[object, Any, Where]], owner: Owner) -> Variables:
+        """Check names and values, and return the variables. Raises InventoryError."""
+        found = {}
+        for name, value, where in items:
+            if not isinstance(name, str):
+                self.warn(
+                    f"a variable of {owner.name} is called {name!r}, which is not text",
+                    evidence=f"{where}: it is ignored",
                     fix="put the name in quotes",
                 )
                 continue
-            value = self._document.value(entry.node)
-            self._check_name(entry, owner)
-            variables[entry.key] = self._checked(entry.key, value, entry.where)
-        return variables
+            self._check_name(name, where, owner)
+            found[name] = self._checked(name, value, where, owner)
+        return found
 
-    def _check_name(self, entry: Entry, owner: str) -> None:
-        name = entry.key
+    def _check_name(self, name: str, where: Where, owner: Owner) -> None:
         near = near_variable(name)
         if name.startswith(PREFIX) and name not in OWN_VARIABLES:
             hint = f"did you mean {near}?" if near else f"there are {', '.join(OWN_VARIABLES)}"
             raise InventoryError(
-                f"{entry.where}: {name} is not a variable of remote-prof",
-                evidence=f"among the variables of {owner}",
+                f"{where}: {name} is not a variable of remote-prof",
+                evidence=f"among the variables of {owner.name}",
                 hint=hint,
             )
         if near:
-            self._source.warn(
+            self.warn(
                 f"{name} means nothing to Ansible and remote-prof",
-                evidence=f"{entry.where}: among the variables of {owner}",
+                evidence=f"{where}: among the variables of {owner.name}",
                 fix=f"did you mean {near}?",
             )
         elif name in NOT_READ:
-            self._source.warn(
+            self.warn(
                 f"{name} is not read by remote-prof",
-                evidence=f"{entry.where}: among the variables of {owner}",
+                evidence=f"{where}: among the variables of {owner.name}",
                 fix=NOT_READ[name],
             )
-        elif name in _GROUP_KEYS:
-            self._source.warn(
-                f"{name!r} is taken for a variable of {owner}",
-                evidence=str(entry.where),
+        elif name in GROUP_KEYS:
+            self.warn(
+                f"{name!r} is taken for a variable of {owner.name}",
+                evidence=str(where),
                 fix="write the variables of a host directly below it, "
                 "and those of a group below its `vars:`",
             )
 
-    def _checked(self, name: str, value: Any, where: Where) -> Variable:
+    def _checked(self, name: str, value: Any, where: Where, owner: Owner) -> Variable:
         if name not in FIELDS:
-            return Variable(name, value, where)
-        wrong = complaint(name, value)
+            return Variable(name, value, where, owner.secret, owner.directory)
+        wrong = complaint(name, value, secret=owner.secret)
         if wrong:
             raise InventoryError(f"{where}: {wrong}")
-        return Variable(name, anchored(name, value, self._directory), where)
-
-    def _name(self, entry: Entry, kind: str) -> str:
-        if isinstance(entry.key, str) and entry.key:
-            return entry.key
-        raise InventoryError(
-            f"{entry.where}: the name of a {kind} is {entry.key!r} in YAML, where text is needed",
-            hint="put the name in quotes",
-        )
-
-
-def _is_null(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and node.tag.endswith(":null")
-
-
-def _kind(node: yaml.Node) -> str:
-    if isinstance(node, yaml.SequenceNode):
-        return "a list"
-    if isinstance(node, yaml.MappingNode):
-        return "a mapping"
-    return "empty" if _is_null(node) else "a single value"
+        value = anchored(name, value, owner.directory)
+        return Variable(name, value, where, owner.secret, owner.directory)

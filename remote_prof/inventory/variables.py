@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,7 +33,9 @@ FIELDS: Mapping[str, str] = {
     "ansible_ssh_password": "password",
     "ansible_private_key_passphrase": "key_passphrase",
     "ansible_ssh_private_key_passphrase": "key_passphrase",
-    "ansible_ssh_common_args": "ssh_arguments",
+    "ansible_ssh_args": "ssh_arguments",
+    "ansible_ssh_common_args": "ssh_common_arguments",
+    "ansible_ssh_extra_args": "ssh_extra_arguments",
     "ansible_connection": "connection",
     "ansible_become": "become",
     "ansible_become_method": "become_method",
@@ -57,8 +58,6 @@ FIELDS: Mapping[str, str] = {
 OWN_VARIABLES = tuple(name for name in FIELDS if name.startswith(PREFIX))
 
 NOT_READ: Mapping[str, str] = {
-    "ansible_ssh_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
-    "ansible_ssh_extra_args": "put its options (ProxyJump, ...) into ~/.ssh/config",
     "ansible_host_key_checking": "host keys are checked unless --host-key-checking says otherwise",
     "ansible_ssh_host_key_checking": (
         "host keys are checked unless --host-key-checking says otherwise"
@@ -79,16 +78,30 @@ SECRETS = frozenset(
 )
 """Variables that are kept out of ``Host.vars``, so that no log or manifest can show them."""
 
+# Ansible leaves them to ssh and sudo where they are empty.
+_UNSET_IF_EMPTY = frozenset({"user", "identity_file", "become_user"})
+
+_SECRET_NAME = re.compile(r"ansible_\w*(?:pass|password|passphrase|private_key)\Z")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable holds a secret: one that is used here, or of another plugin of Ansible."""
+    return name in SECRETS or _SECRET_NAME.match(name) is not None
+
+
 # Names of Ansible that are close to those above, and right.
 _OTHERS = frozenset(
     {"ansible_hostname", "ansible_become_exe", "ansible_sudo_exe", "ansible_user_id"}
     | {"ansible_become_flags", "ansible_sudo_flags", "ansible_su_pass", "ansible_su_user"}
-    | {"ansible_group_priority", "ansible_ssh_retries"}
+    | {"ansible_group_priority", "ansible_ssh_retries", "ansible_doas_pass", "ansible_doas_user"}
+    | {"ansible_scp_extra_args", "ansible_sftp_extra_args"}
 )
 _SSH = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
 CONNECTIONS = (*_SSH, "local")
 """Names of connections that are understood; all but the last one mean ``ssh``."""
+
+BECOME_METHODS = ("sudo", "su", "doas")
 
 _PLUGIN = re.compile(r"(?:(?:ansible\.(?:builtin|legacy)|community\.general)\.)?(?P<name>\w+)\Z")
 
@@ -150,6 +163,7 @@ def _paths(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+_ARGUMENTS = "text, such as '-J bastion'"
 _Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
 _Word = Annotated[_Text, AfterValidator(_one_word)]
 _Secret = Annotated[str, BeforeValidator(_text)]
@@ -175,9 +189,11 @@ class HostVars(BaseModel):
     )
     password: _Secret | None = Field(None, repr=False, description="text, in quotes")
     key_passphrase: _Secret | None = Field(None, repr=False, description="text, in quotes")
-    ssh_arguments: str | None = Field(None, description="text, such as '-J bastion'")
+    ssh_arguments: str | None = Field(None, description=_ARGUMENTS)
+    ssh_common_arguments: str | None = Field(None, description=_ARGUMENTS)
+    ssh_extra_arguments: str | None = Field(None, description=_ARGUMENTS)
     become: bool | None = Field(None, description="'true' or 'false'")
-    become_method: Annotated[Literal["sudo", "su", "doas"], BeforeValidator(_method)] = Field(
+    become_method: Annotated[str, BeforeValidator(_method)] = Field(
         "sudo", description="'sudo', 'su' or 'doas'"
     )
     become_user: _Word = Field("root", description="the name of a user")
@@ -204,42 +220,10 @@ class HostVars(BaseModel):
     )
 
 
-def parse_ssh_arguments(arguments: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the jump hosts that arguments of ssh name, and those arguments that are not read.
-
-    Understands ``-J``, ``-o ProxyJump=`` and ``-o ProxyCommand="ssh -W %h:%p BASTION"``.
-    """
-    jump: str | None = None
-    rest: list[str] = []
-    try:
-        words = shlex.split(arguments)
-    except ValueError:
-        return None, (arguments,)
-    while words:
-        word = words.pop(0)
-        option, value = word[:2], word[2:]
-        if option in ("-J", "-o") and not value and words:
-            value = words.pop(0)
-            word += f" {value}"
-        if option == "-o":
-            name, _, value = value.partition("=") if "=" in value else value.partition(" ")
-            option, value = name.strip().lower(), value.strip()
-            if option == "proxycommand":
-                value = _forwarding_bastion(value)
-        found = value if option in ("-J", "proxyjump", "proxycommand") else ""
-        # As with ssh, the first of several counts.
-        jump, rest = (jump or found, rest) if found else (jump, [*rest, word])
-    return jump, tuple(rest)
-
-
-def _forwarding_bastion(command: str) -> str:
-    """Return the one bastion that a ProxyCommand forwards through; "" for any other command."""
-    words = [word for word in command.split() if word != "-q"]
-    if len(words) == 4 and words[:3] == ["ssh", "-W", "%h:%p"]:
-        return words[3]
-    if len(words) == 4 and [words[0], *words[2:]] == ["ssh", "-W", "%h:%p"]:
-        return words[1]
-    return ""
+def is_set(name: str, value: object) -> bool:
+    """Whether a known variable says anything: null does not, nor does an empty name of a user."""
+    empty = isinstance(value, str) and not value and FIELDS[name] in _UNSET_IF_EMPTY
+    return value is not None and not empty
 
 
 def host_settings(host: Host) -> HostVars:
@@ -252,20 +236,23 @@ def host_settings(host: Host) -> HostVars:
         {
             FIELDS[name]: host.vars[name]
             for name in FIELDS
-            if host.vars.get(name) is not None and not unevaluated(host.vars[name])
+            if is_set(name, host.vars.get(name)) and not unevaluated(host.vars[name])
         }
     )
 
 
-def complaint(name: str, value: object) -> str:
-    """Say in one sentence what is wrong with a known variable's value; "" where all is well."""
+def complaint(name: str, value: object, *, secret: bool = False) -> str:
+    """Say in one sentence what is wrong with a known variable's value; "" where all is well.
+
+    A secret value is not shown.
+    """
     field = FIELDS[name]
-    if value is None or unevaluated(value):
+    if not is_set(name, value) or unevaluated(value):
         return ""
     try:
         HostVars.model_validate({field: value})
     except ValidationError:
-        got = "" if name in SECRETS else f", not {value!r}"
+        got = "" if secret or name in SECRETS else f", not {value!r}"
         return f"{name} should be {HostVars.model_fields[field].description}{got}"
     return ""
 

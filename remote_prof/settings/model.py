@@ -27,7 +27,7 @@ OTHER_VARIABLES = (*SECRET_VARIABLES.values(), "REMOTE_PROF_COMPLETE", "REMOTE_P
 class Settings:
     """What a run needs to know besides its target; the defaults are those of the program."""
 
-    inventory: str | None = None
+    inventory: tuple[str, ...] = ()
     image: str = "quay.io/iovisor/bpftrace:v0.23.2"
     image_policy: Literal["never", "missing", "push"] = "missing"
     duration_s: float = 10.0

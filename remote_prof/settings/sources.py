@@ -95,6 +95,8 @@ def _line_of(key: str, text: str) -> int:
 
 
 def _anchored(name: str, value: object, directory: Path) -> object:
+    if name == "inventory" and isinstance(value, list):
+        return [_anchored(name, item, directory) for item in value]
     if name not in _PATHS or not isinstance(value, str) or not value:
         return value
     if name == "inventory" and "," in value:
@@ -135,6 +137,7 @@ def from_flags(flags: Mapping[str, object]) -> Iterator[Setting]:
     for name, value in flags.items():
         if name not in NAMES:
             raise KeyError(name)
-        if value is not None:
+        # One that may be repeated, and was not given, is an empty sequence.
+        if value is not None and value not in ([], ()):
             flag = _FLAGS.get(name, "--" + name.replace("_", "-"))
             yield Setting(name, value, f"flag {flag}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SIZE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,3})? ?([kmgt]i?b?|b)?", re.ASCII | re.IGNORECASE)
 _DURATION = "a length of time such as 30, 30s, 2m or 1h30m"
 EXPECTED = {
-    "inventory": "the path of an inventory, or hosts as host1,host2,",
+    "inventory": "the path of an inventory, hosts as host1,host2, or a list of these",
     "image": "the name of an image, such as 'site/bpftrace:1.0'",
     "image_policy": "'never', 'missing' or 'push'",
     "duration": _DURATION,
@@ -64,7 +64,9 @@ def _adapter(name: str) -> TypeAdapter[Any]:
 
     path = Annotated[Path, BeforeValidator(_location)]
     narrower: dict[str, Any] = {
-        "inventory": Annotated[str, BeforeValidator(_location)],
+        "inventory": Annotated[
+            tuple[Annotated[str, BeforeValidator(_location)], ...], BeforeValidator(_several)
+        ],
         "image": Annotated[str, AfterValidator(_word)],
         "event": Annotated[str, AfterValidator(_word)],
         "user": Annotated[str, AfterValidator(_word)],
@@ -112,6 +114,10 @@ def _location(value: object) -> object:
     if text == "" or (isinstance(text, str) and "\0" in text):
         raise ValueError
     return expanded(text) if isinstance(text, str) else text
+
+
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str | Path) else value
 
 
 def _seconds(value: object) -> object:

@@ -19,9 +19,9 @@ _MARKER = BEGIN + b"\n"
 class BufferedChannel(ABC):
     """A ``Channel`` over anything that can receive bytes; skips what a login shell prints first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, preamble: bool = True) -> None:
         self._buffer = bytearray()
-        self._begun = False
+        self._begun = not preamble
 
     @abstractmethod
     def _receive(self, timeout_s: float) -> bytes | None:

@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping, Sequence
 
 from remote_prof.errors import HostError
 from remote_prof.records import Host
+from remote_prof.settings import SECRET_VARIABLES
 from remote_prof.transport.base import BOOTSTRAP, Command, Result
 from remote_prof.transport.channel import BufferedChannel, run_to_end
 
@@ -20,8 +22,15 @@ from remote_prof.transport.channel import BufferedChannel, run_to_end
 class LocalChannel(BufferedChannel):
     """A child process."""
 
-    def __init__(self, argv: list[str], data: bytes) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        argv: list[str],
+        data: bytes,
+        *,
+        preamble: bool = True,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(preamble=preamble)
         # A file, not a pipe: nobody reads standard error while the command runs.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed by close()
         try:
@@ -31,6 +40,7 @@ class LocalChannel(BufferedChannel):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
+                env=environ,
                 start_new_session=True,
             )
         except OSError as error:
@@ -84,6 +94,17 @@ class LocalChannel(BufferedChannel):
     def _stderr(self) -> bytes:
         self._errors.seek(0)
         return self._errors.read()
+
+
+def run_program(argv: Sequence[str], timeout_s: float) -> Result:
+    """Run a program of this machine to its end, with nothing on its standard input.
+
+    Our own secrets are not in its environment. Raises HostError where it cannot be started, or does
+    not end in time.
+    """
+    secrets = frozenset(SECRET_VARIABLES.values())
+    environ = {name: value for name, value in os.environ.items() if name not in secrets}
+    return run_to_end(LocalChannel(list(argv), b"", preamble=False, environ=environ), timeout_s)
 
 
 class LocalConnection:

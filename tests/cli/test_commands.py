@@ -171,6 +171,102 @@ def test_hosts_lists_the_inventory(cli: Cli) -> None:
     assert "hunter2" not in cli("hosts", "--json").out
 
 
+def test_hosts_of_several_sources(cli: Cli) -> None:
+    Path("one").write_text("[web]\nw1\n")
+    Path("two.yml").write_text("web: {hosts: {w2: {}}}\n")
+    done = cli("hosts", "-i", "one", "-i", "two.yml", "-i", "w3,")
+    assert list(rows(done.out)) == ["w3", "w1", "w2"]
+    limited = cli("hosts", "web", "-i", "one", "-i", "two.yml", "--limit", "!w1")
+    assert list(rows(limited.out)) == ["w2"]
+
+
+def test_hosts_as_ansible_prints_them(cli: Cli) -> None:
+    Path("hosts").write_text("[web]\nw1 a=1\nw2\n[site:children]\nweb\n")
+    listed = json.loads(cli("hosts", "-i", "hosts", "--list", "w1").out)
+    assert listed["_meta"]["hostvars"] == {"w1": {"a": 1}}
+    assert listed["web"] == {"hosts": ["w1"]}
+    assert cli("hosts", "-i", "hosts", "--graph").out == (
+        "@all:\n  |--@ungrouped:\n  |--@site:\n  |  |--@web:\n  |  |  |--w1\n  |  |  |--w2\n"
+    )
+    assert cli("hosts", "-i", "hosts", "--graph", "web").out == "@web:\n  |--w1\n  |--w2\n"
+    done = cli("hosts", "-i", "hosts", "--graph", "wbe")
+    assert done.code == 5
+    assert "there is no group 'wbe'" in done.err
+
+
+def test_where_variables_come_from(cli: Cli) -> None:
+    Path("hosts").write_text("w1 a=1 ansible_password=hunter2\n")
+    Path("group_vars").mkdir()
+    Path("group_vars/all.yml").write_text("---\nb: [1, x]\n")
+    done = cli("hosts", "-i", "hosts", "--vars", "w1")
+    assert [line.split() for line in done.out.splitlines()[2:]] == [
+        ["a", "1", "hosts:1"],
+        ["ansible_password", "(secret)", "hosts:1"],
+        ["b", "[1,", '"x"]', "group_vars/all.yml:2"],
+    ]
+    (first, *_) = json.loads(cli("hosts", "-i", "hosts", "--vars", "w1", "--json").out)
+    assert first == {"name": "a", "value": "1", "source": "hosts:1"}
+    assert "there is no host 'w9'" in cli("hosts", "-i", "hosts", "--vars", "w9").err
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--list", "--graph"), ("--graph", "--vars", "a"), ("--graph", "--limit", "a")]
+)
+def test_views_of_hosts_exclude_each_other(cli: Cli, arguments: tuple[str, ...]) -> None:
+    assert cli("hosts", "-i", "a,", *arguments).code == 5
+
+
+VAULT = Path(__file__).parents[1] / "inventory" / "corpus" / "vault"
+
+
+def test_a_vault_password_from_a_file_or_a_program(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("hosts", "-i", str(VAULT / "hosts"))
+    refused = cli(*where)
+    assert refused.code == 5
+    assert "--vault-password-file FILE" in refused.err
+    done = cli(*where, "--vault-password-file", str(VAULT / "password"))
+    assert rows(done.out)["v1"][1] == "192.0.2.77"
+    assert "hunter2" not in done.out + done.err
+    tool = Path("password-client")
+    tool.write_text("#!/bin/sh\n[ \"$*\" = '--vault-id default' ] && echo 'correct horse'\n")
+    tool.chmod(0o700)
+    assert cli(*where, "--vault-password-file", str(tool)).code == 0
+    monkeypatch.setenv("ANSIBLE_VAULT_PASSWORD_FILE", str(tool))
+    assert cli(*where).code == 0
+
+
+def test_vault_passwords_that_are_none(cli: Cli) -> None:
+    def refused(name: str) -> str:
+        done = cli("hosts", "-i", str(VAULT / "hosts"), "--vault-password-file", name)
+        assert (done.code, done.out) == (5, "")
+        return done.err
+
+    assert "no-such cannot be read" in refused("no-such")
+    Path("empty").touch()
+    assert "empty gives nothing" in refused("empty")
+    Path("wrong").write_text("wrong")
+    assert "the vault password does not open it" in refused("wrong")
+    Path("tool").write_text("#!/bin/sh\necho sorry >&2\nexit 4\n")
+    Path("tool").chmod(0o700)
+    said = refused("tool")
+    assert "tool ends with exit code 4" in said
+    assert "sorry" in said
+
+
+def test_a_vault_password_is_asked_for(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("remote_prof.cli.secrets.ask_secret", lambda *_: "correct horse")
+    assert cli("hosts", "-i", str(VAULT / "hosts"), "--ask-vault-pass").code == 0
+
+
+def test_a_limit_from_a_file(cli: Cli, script: Script) -> None:
+    Path("failed.retry").write_text("prod-4\n")
+    script.hosts = {"prod-4": [("facts", FACTS)]}
+    done = cli("ps", *WHERE, "all", "--limit", "@failed.retry", "--json")
+    assert {document["host"] for document in json.loads(done.out)} == {"prod-4"}
+
+
 @pytest.mark.parametrize("command", ["run", "ps", "doctor"])
 def test_a_host_that_is_not_in_the_inventory(cli: Cli, script: Script, command: str) -> None:
     Path("inventory.yml").write_text(INVENTORY)

@@ -52,7 +52,7 @@ def test_hosts_and_groups_of_the_inventory() -> None:
 
 def test_hosts_of_the_inventory_that_was_named() -> None:
     Path("other.yml").write_text("all:\n  hosts:\n    web-1:\n")
-    assert complete_host(context(inventory="other.yml"), "w") == ["web-1"]
+    assert complete_host(context(inventory=["other.yml"]), "w") == ["web-1"]
 
 
 @pytest.mark.parametrize("text", ["a: {", "[]", "\0"])

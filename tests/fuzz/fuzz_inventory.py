@@ -31,5 +31,6 @@ HARNESS = Harness(
         (TESTS.parent / "inventory.example").read_bytes(),
         b"all: {hosts: {web-[01:20:2]: {ansible_port: 22}}, vars: {b: &b 2, a: &a [1, *b]}}\n",
         *read_seeds(TESTS / "unit" / "data" / "ansible", "**/*.yml")[:6],
+        *read_seeds(TESTS / "inventory" / "corpus", "ini/*"),
     ),
 )

@@ -10,12 +10,12 @@ import pytest
 from remote_prof.errors import ExitCode, InventoryError
 from remote_prof.inventory import (
     Inventory,
-    adhoc_hosts,
     host_settings,
     load_inventory,
     resolve_inventory,
 )
-from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS, parse_ssh_arguments
+from remote_prof.inventory.ssh_arguments import SshArguments, parse_ssh_arguments
+from remote_prof.inventory.variables import OWN_VARIABLES, SECRETS
 from remote_prof.records import Become, Host
 
 ROOT = Path(__file__).parents[2]
@@ -207,7 +207,7 @@ def test_a_localhost_in_the_inventory_is_taken(tmp_path: Path) -> None:
 
 
 def test_hosts_on_the_command_line() -> None:
-    inventory = adhoc_hosts("web1, web2:2222,[2001:db8::1]:22,web1,")
+    inventory = load_inventory("web1, web2:2222,[2001:db8::1]:22,web1,")
     assert [(host.name, host.port) for host in inventory.select("all")] == [
         ("web1", None),
         ("web2", 2222),
@@ -215,21 +215,23 @@ def test_hosts_on_the_command_line() -> None:
     ]
     assert pickle.loads(pickle.dumps(inventory)) == inventory
     with pytest.raises(InventoryError, match="is empty"):
-        adhoc_hosts(" ,")
+        load_inventory(" ,")
     with pytest.raises(InventoryError, match="from 1 to 65535"):
-        adhoc_hosts("web1:99999,")
+        load_inventory("web1:99999,")
 
 
 def test_what_minus_i_takes(tmp_path: Path) -> None:
     (tmp_path / "inventory.yml").write_text("all:\n  hosts: a\n")
     (tmp_path / "other.yml").write_text("all:\n  hosts: b\n")
-    assert [h.name for h in resolve_inventory(None, tmp_path).hosts] == ["a"]
-    assert [h.name for h in resolve_inventory(tmp_path / "other.yml", tmp_path).hosts] == ["b"]
-    assert [h.name for h in resolve_inventory("c,d", tmp_path).hosts] == ["c", "d"]
+    assert [h.name for h in resolve_inventory((), tmp_path).hosts] == ["a"]
+    assert [h.name for h in resolve_inventory([str(tmp_path / "other.yml")], tmp_path).hosts] == [
+        "b"
+    ]
+    assert [h.name for h in resolve_inventory(["c,d"], tmp_path).hosts] == ["c", "d"]
 
 
 def test_no_inventory_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    inventory = resolve_inventory(None, tmp_path)
+    inventory = resolve_inventory((), tmp_path)
     assert inventory.select("localhost")
     for pattern in ("web1", "all", "*", "web*"):
         with pytest.raises(InventoryError, match="there is no inventory") as caught:
@@ -245,9 +247,17 @@ NEEDS = "all:\n  hosts:\n    ok:\n    web1: {%s}\n"
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ("ansible_host: '{{ ip }}'", "ansible_host of the host 'web1' is not evaluated"),
-        ("ansible_user: '{% if x %}a{% endif %}'", "it is a template"),
-        ("ansible_port: !vault abc", "it is encrypted by ansible-vault"),
+        ("ansible_host: '{{ ip }}'", "ansible_host of the host 'web1' is not known: 'ip' is undef"),
+        ("ansible_user: '{% if x %}a{% endif %}'", "'x' is undefined"),
+        ("ansible_user: '{% if x %}'", "its template is wrong"),
+        ('ansible_user: \'{{ lookup("env", "HOME") }}\'', "lookups are not run"),
+        ("ansible_user: '{{ x | frobnicate }}'", "No filter named 'frobnicate'"),
+        ("ansible_user: '{{ ansible_user }}'", "refers to itself: ansible_user > ansible_user"),
+        ("ansible_user: '{{ 1 / 0 }}'", "its template fails: ZeroDivisionError"),
+        ("ansible_user: '{{ 9 ** 9 ** 9 }}'", "is not evaluated by remote-prof"),
+        ("ansible_user: '{{ [1] * 3 }}'", "is not evaluated by remote-prof"),
+        ("ansible_user: '{{ \"\".__class__.__mro__ }}'", "is unsafe"),
+        ("ansible_port: '{{ \"9\" }}x'", "should be a whole number from 1 to 65535, not '9x'"),
         ("remote_prof_image: '{{ registry }}/x'", "remote_prof_image of the host 'web1'"),
         ("remote_prof_known_hosts: ['{{ x }}']", "remote_prof_known_hosts of the host"),
         ("ansible_become: '{{ x }}'", "ansible_become of the host"),
@@ -295,7 +305,7 @@ def test_a_password_that_is_not_known_is_only_warned_about(tmp_path: Path) -> No
     inventory = load(tmp_path, text)
     assert [host.become for host in inventory.select("all")] == [Become(), Become()]
     (problem,) = inventory.problems
-    assert problem.what == "ansible_become_password is not known: it is a template"
+    assert problem.what == "ansible_become_password is not known: 'vaulted' is undefined"
     assert problem.evidence == f"{tmp_path / 'inventory.yml'}:2"
     assert "REMOTE_PROF_BECOME_PASSWORD" in problem.fix
 
@@ -307,8 +317,8 @@ def test_a_password_that_is_not_known_is_only_warned_about(tmp_path: Path) -> No
         ("ansbile_host: x", "ansbile_host means nothing", "did you mean ansible_host?"),
         ("ansible_prot: 1", "ansible_prot means nothing", "did you mean ansible_port?"),
         ("remoteprof_image: x", "remoteprof_image means", "did you mean remote_prof_image?"),
-        ("ansible_ssh_common_args: -C -J x", "is not read", "~/.ssh/config"),
-        ("ansible_ssh_extra_args: -C", "is not read", "~/.ssh/config"),
+        ("ansible_ssh_common_args: -4 -J x", "not all of it is read", "~/.ssh/config"),
+        ("ansible_ssh_extra_args: '-4'", "not all of it is read", "~/.ssh/config"),
         ("ansible_password: '{{ x }}'", "is not known", "REMOTE_PROF_CONNECTION_PASSWORD"),
         ("vars: {ansible_host: x}", "'vars' is taken for a variable", "directly below it"),
         ("8080: x", "is called 8080, which is not text", "quotes"),
@@ -334,16 +344,39 @@ def test_warnings(tmp_path: Path, variables: str, what: str, fix: str) -> None:
         ("-o 'ProxyCommand=ssh -W %h:%p -q op@bastion'", "op@bastion", ()),
         ('-o ProxyCommand="ssh bastion -W %h:%p"', "bastion", ()),
         ("-o ProxyCommand='nc -x proxy %h %p'", None, ("-o ProxyCommand=nc -x proxy %h %p",)),
-        ("-o ControlMaster=auto -J bastion -C", "bastion", ("-o ControlMaster=auto", "-C")),
+        ("-o ForwardAgent=yes -J bastion -4", "bastion", ("-o ForwardAgent=yes", "-4")),
+        ("-C -o ControlMaster=auto -o ControlPersist=60s -J bastion", "bastion", ()),
         ("-J 'open", None, ("-J 'open",)),
     ],
 )
 def test_jump_hosts_in_arguments_of_ssh(
     arguments: str, jump: str | None, rest: tuple[str, ...]
 ) -> None:
-    found, unread = parse_ssh_arguments(arguments)
-    assert found == jump
-    assert unread == rest
+    assert parse_ssh_arguments(arguments) == SshArguments(jump=jump, rest=rest)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("-p 2222 -l ops -i ~/key", SshArguments(None, "ops", "2222", "~/key")),
+        ("-p2222 -o User=ops -oIdentityFile=/k", SshArguments(None, "ops", "2222", "/k")),
+        ("-o 'Port 22' -o port=23", SshArguments(port="22")),
+        ("-p 99999 -l -x", SshArguments(rest=("-p 99999", "-l -x"))),
+    ],
+)
+def test_other_arguments_of_ssh(arguments: str, expected: SshArguments) -> None:
+    assert parse_ssh_arguments(arguments) == expected
+
+
+def test_arguments_of_ssh_fill_what_variables_leave_open(tmp_path: Path) -> None:
+    host = only_host(
+        tmp_path,
+        "ansible_user: ops, ansible_ssh_args: '-C -p 2201', "
+        "ansible_ssh_common_args: '-l other -p 2202 -J one', "
+        "ansible_ssh_extra_args: '-i /key -J two'",
+    )
+    assert (host.user, host.port, host.jump) == ("ops", 2201, "one")
+    assert host.identity_files == ("/key",)
 
 
 def test_secrets_and_jump_hosts_of_a_host(tmp_path: Path) -> None:
@@ -380,8 +413,30 @@ def test_many_hosts(tmp_path: Path) -> None:
     assert len(inventory.select("n*")) == 5000
 
 
-def test_a_become_method_that_is_not_known_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "inventory.yml"
-    path.write_text("all:\n  hosts:\n    a: {ansible_become_method: 'su;id'}\n")
-    with pytest.raises(InventoryError, match=r"inventory.yml:3: ansible_become_method should be"):
-        load_inventory(path)
+@pytest.mark.parametrize("method", ["su;id", "pbrun", "{{ 'runas' }}"])
+def test_a_become_method_that_is_not_known_is_refused_for_its_host(
+    tmp_path: Path, method: str
+) -> None:
+    text = (
+        'all:\n  hosts:\n    a: {ansible_become_method: "%s"}\n    b:\n'
+        "    c: {ansible_become_method: pbrun, ansible_become: false}\n"
+    )
+    inventory = load(tmp_path, text % method)
+    assert [host.become for host in inventory.select("b:c")] == [Become(), None]
+    with pytest.raises(InventoryError, match=r"ansible_become_method of the host 'a' should be"):
+        inventory.select("a")
+
+
+def test_an_empty_user_or_key_counts_as_not_set(tmp_path: Path) -> None:
+    host = only_host(
+        tmp_path,
+        "ansible_user: '', ansible_private_key_file: '', ansible_become_user: '', "
+        "ansible_ssh_user: \"{{ '' }}\", ansible_ssh_common_args: ''",
+    )
+    assert (host.user, host.identity_files, host.become) == (None, (), Become())
+    assert host_settings(host).user is None
+
+
+def test_passwords_of_other_plugins_are_secrets_too(tmp_path: Path) -> None:
+    host = only_host(tmp_path, "ansible_winrm_pass: x, ansible_su_pass: y, ansible_private_key: z")
+    assert host.vars == {}

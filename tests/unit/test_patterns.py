@@ -197,9 +197,7 @@ def small() -> Inventory:
 
 
 def several() -> Inventory:
-    from remote_prof.inventory import adhoc_hosts
-
-    return adhoc_hosts("a,b,c,")
+    return load_inventory("a,b,c,")
 
 
 PLAIN = st.sampled_from([*NAMES.hosts, *NAMES.groups, "w*", "~.b", "web[0:1]", "db[-1]", "*[1:]"])

@@ -121,7 +121,7 @@ forks = 5
 """
     values = from_file(project, user_file, text).values
     assert values == Settings(
-        inventory=str(project / "hosts.yml"),
+        inventory=(str(project / "hosts.yml"),),
         image="site/bpftrace:1",
         duration_s=2.5,
         frequency_hz=49,
@@ -144,6 +144,7 @@ forks = 5
         f"REMOTE_PROF_{name.upper()}": {
             "formats": "svg",
             "host_key_checking": "no",
+            "inventory": str(project / "hosts.yml"),
             "privileged": "yes",
         }.get(name, str(getattr(values, field)))
         for name, field in NAMES.items()
@@ -173,7 +174,15 @@ def test_names_and_descriptions_cover_the_fields() -> None:
 
 
 def test_a_list_of_hosts_is_not_a_path(project: Path, user_file: Path) -> None:
-    assert from_file(project, user_file, 'inventory = "a,b,"').values.inventory == "a,b,"
+    assert from_file(project, user_file, 'inventory = "a,b,"').values.inventory == ("a,b,",)
+
+
+def test_several_inventories(project: Path, user_file: Path) -> None:
+    text = 'inventory = ["hosts", "a,b,"]'
+    assert from_file(project, user_file, text).values.inventory == (str(project / "hosts"), "a,b,")
+    resolved = load(project, user_file, inventory=["x.yml", "y"])
+    assert resolved.values.inventory == ("x.yml", "y")
+    assert load(project, user_file, inventory=[]).values.inventory[1:] == ("a,b,",)
 
 
 def test_values_of_flags_come_as_they_are(project: Path, user_file: Path) -> None:
