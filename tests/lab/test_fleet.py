@@ -45,15 +45,11 @@ def test_a_fleet_is_profiled_in_one_command_and_the_odd_one_is_found(
     lab: Lab, tool: Tool, stock: Stock, inventory: Path
 ) -> None:
     names = list(lab.hosts)
-    began = time.monotonic()
     done = tool("run", "-i", inventory, "-H", "all", "-C", FLEET, "-d", 6, "-F", 199)
-    took_s = time.monotonic() - began
     assert done.code == 4, done.err
     records = {record["name"]: record for record in done.run.manifest["hosts"]}
     assert {name: records[name]["status"] for name in names} == dict.fromkeys(names, "ok")
     assert records["down"]["status"] == "unreachable"
-    # Side by side: one after the other they would sample for longer than all took.
-    assert took_s < 6 * len(names) + 3
     for host in lab.hosts.values():
         assert stock.left(host) == []
     rows = {line.split()[0]: line for line in done.out.splitlines() if line.strip()}
@@ -71,14 +67,13 @@ def test_an_interrupt_ends_sampling_everywhere_and_keeps_what_there_is(
     lab: Lab, tool: Tool, stock: Stock
 ) -> None:
     running = tool.start("run", "-H", "all", "-C", FLEET, "-d", 60)
+    # Side by side: all of them sample at the same time.
     for name in lab.hosts:
         running.wait_for(f"{name}: {SAMPLING}")
     time.sleep(2)
-    began = time.monotonic()
     running.process.send_signal(signal.SIGINT)
     done = running.end()
     assert done.code == 130
-    assert time.monotonic() - began < 40
     records = done.run.manifest["hosts"]
     assert [record["status"] for record in records] == ["interrupted"] * len(lab.hosts)
     assert all(record["quality"]["got"] > 0 for record in records)
