@@ -8,6 +8,7 @@ is spelt out, and nothing is read as markup.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -201,19 +202,23 @@ class _Stream:
         try:
             return self._stream.write(text)
         except OSError as error:
-            _pass_over(error)
+            _pass_over(error, self._stream)
             return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
         except OSError as error:
-            _pass_over(error)
+            _pass_over(error, self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-def _pass_over(error: OSError) -> None:
+def _pass_over(error: OSError, stream: TextIO) -> None:
     if error.errno != errno.EIO:
         raise error
+    # What is still in its buffer would fail once more at the end, and change the exit code.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
