@@ -101,7 +101,8 @@ def _choose(
     run: str | None, pattern: str | None, settings: ResolvedSettings, flags: flag_sets.ConnectFlags
 ) -> tuple[list[Host], str | None, RunDirectory | None]:
     """Return the hosts, the id of the only run that counts, and its directory if it is here."""
-    from remote_prof.cli.invocation import resumed_jobs, select_hosts
+    from remote_prof.cli.invocation import select_hosts
+    from remote_prof.cli.resuming import resumed_jobs
     from remote_prof.run.clean import is_run_id
     from remote_prof.run.directory import RunDirectory
 

@@ -33,7 +33,8 @@ def fetch(
     For a run whose link was lost, or whose own process has died. Hosts keep what was sampled for
     an hour; a sampling that still goes on is followed to its end.
     """
-    from remote_prof.cli.invocation import resolve_settings, resumed_jobs
+    from remote_prof.cli.invocation import resolve_settings
+    from remote_prof.cli.resuming import resumed_jobs
     from remote_prof.cli.running import finish
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import is_held, resume_jobs

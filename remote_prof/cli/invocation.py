@@ -18,7 +18,6 @@ from remote_prof.settings import ResolvedSettings, Settings, load_settings
 if TYPE_CHECKING:
     from remote_prof.host.gather import FactsQuery
     from remote_prof.host.target import TargetSpec
-    from remote_prof.run.directory import RunDirectory
     from remote_prof.run.prepare import HostJob
     from remote_prof.transport import SshOptions
 
@@ -81,11 +80,11 @@ def select_hosts(pattern: str, settings: Settings, flags: InventoryFlags) -> lis
     else:
         hosts = open_inventory(settings, flags).select(pattern, flags.limit)
     # Nobody is asked for a password before it is clear which hosts there are.
-    complete = _completion(settings, flags)
+    complete = completion(settings, flags)
     return [complete(host) for host in hosts]
 
 
-def _completion(settings: Settings, flags: InventoryFlags) -> Callable[[Host], Host]:
+def completion(settings: Settings, flags: InventoryFlags) -> Callable[[Host], Host]:
     """Return what puts the word of settings and flags, and the secrets, into a host.
 
     Asks for passwords where the flags say so; looks for none where nothing is connected to. Raises
@@ -255,56 +254,6 @@ def make_jobs(
             )
         )
     return jobs
-
-
-def resumed_jobs(
-    directory: RunDirectory, settings: ResolvedSettings, flags: ConnectFlags
-) -> list[HostJob]:
-    """Return the jobs of an earlier run, with what flags and settings say now.
-
-    Secrets were not kept: they come from where they come from for a new run. Raises UsageError.
-    """
-    from remote_prof.run.launch import load_jobs
-
-    if flags.limit is not None:
-        raise UsageError("the hosts are those of the run", hint="leave --limit away")
-    values, known = settings.values, _known_secrets(settings.values, flags)
-    complete = _completion(values, flags)
-    jobs = []
-    for job in load_jobs(directory):
-        host, ssh = complete(known(job.host)), job.ssh
-        if flags.connect_timeout is not None:
-            ssh = replace(ssh, connect_timeout_s=values.connect_timeout_s)
-        if flags.host_key_checking is not None:
-            ssh = replace(ssh, host_key_checking=values.host_key_checking)
-        jobs.append(replace(job, host=host, ssh=ssh, max_artifact_bytes=values.max_artifact_bytes))
-    return jobs
-
-
-def _known_secrets(settings: Settings, flags: ConnectFlags) -> Callable[[Host], Host]:
-    """Return what gives a host the secrets that the inventory has for one of its name."""
-    from remote_prof.cli.inventory import open_inventory
-
-    try:
-        inventory = open_inventory(settings, flags)
-    except UsageError:
-        if settings.inventory:
-            raise
-        return lambda host: host
-    hosts = {host.name: host for host in inventory.hosts}
-
-    def complete(host: Host) -> Host:
-        own = hosts.get(host.name)
-        if own is None:
-            return host
-        become = host.become
-        if become is not None and own.become is not None:
-            become = replace(become, password=own.become.password)
-        return replace(
-            host, become=become, password=own.password, key_passphrase=own.key_passphrase
-        )
-
-    return complete
 
 
 def _is_default(settings: ResolvedSettings, name: str) -> bool:

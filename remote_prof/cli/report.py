@@ -54,9 +54,9 @@ def report(
     from remote_prof.render import Drawing, renderers
     from remote_prof.run.debug_files import DebugFiles
     from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.job import HostResult
     from remote_prof.run.manifest import dump_manifest
-    from remote_prof.run.report import remake
+    from remote_prof.run.remake import remake
+    from remote_prof.run.result import HostResult
 
     results = resolve_settings({"results": output}).values.results
     directory = RunDirectory.find(run, results)

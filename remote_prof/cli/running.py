@@ -57,7 +57,7 @@ def resume(
     verbose: int,
 ) -> int:
     """Go on with a run; return the exit code. Raises UsageError where more is ``refused``."""
-    from remote_prof.cli.invocation import resumed_jobs
+    from remote_prof.cli.resuming import resumed_jobs
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import resume_jobs, unfinished
 

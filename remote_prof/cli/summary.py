@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from remote_prof.run.directory import RunDirectory
     from remote_prof.run.invocation import Outcome
-    from remote_prof.run.job import HostResult
     from remote_prof.run.manifest import HostRecord, Manifest, SidecarRecord
     from remote_prof.run.prepare import HostJob, Prepared
     from remote_prof.run.report import Analysis
+    from remote_prof.run.result import HostResult
 
 _TOP = 8
 _EVERYWHERE = 0.98

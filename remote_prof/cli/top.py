@@ -11,7 +11,6 @@ import typer
 from remote_prof import console
 from remote_prof.cli import flag_sets, options
 from remote_prof.errors import NoSamplesError, UsageError
-from remote_prof.profile.quality import tenths
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +52,9 @@ def top(
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.profile.hottest import WEIGHTINGS, hottest
     from remote_prof.profile.outliers import rank_hosts
+    from remote_prof.profile.quality import tenths
     from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.report import load_analysis
+    from remote_prof.run.remake import load_analysis
 
     weighting = next((each for each in WEIGHTINGS if each == weight), None)
     if weighting is None:
@@ -109,6 +109,8 @@ def top(
 
 def show_standings(standings: Sequence[Standing]) -> None:
     """Print the hosts that differ from the others, and in what."""
+    from remote_prof.profile.quality import tenths
+
     if not standings:
         return
     outliers = [standing for standing in standings if standing.is_outlier]
@@ -127,5 +129,7 @@ def show_standings(standings: Sequence[Standing]) -> None:
 
 
 def _far(standing: Standing) -> str:
+    from remote_prof.profile.quality import tenths
+
     noise = f" (chance alone: {tenths(standing.noise)})" if standing.noise is not None else ""
     return f"{standing.host}, {tenths(standing.distance)} of it elsewhere{noise}"

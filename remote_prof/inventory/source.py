@@ -136,7 +136,9 @@ class Source:
         """Add one host, or variables to it; a port counts where the host is new."""
         if not name or "/" in name or name in {".", ".."} or not name.isprintable():
             # Directories of results are called after hosts.
-            raise InventoryError(f"{where}: {name!r} cannot be the name of a host")
+            raise InventoryError(
+                f"{where}: {name!r} cannot be the name of a host", hint="is this an inventory?"
+            )
         known = self.hosts.get(name)
         if known is None:
             known = self.hosts[name] = {}

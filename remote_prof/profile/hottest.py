@@ -44,18 +44,17 @@ def hottest(profiles: Mapping[str, Profile], weight_by: WeightBy = "samples") ->
     total: dict[Function, float] = {}
     there = {host: profile for host, profile in profiles.items() if profile.total}
     whole = sum(profile.total for profile in there.values())
+    parts = {
+        host: 1 / len(there) if weight_by == "host" else profile.total / whole
+        for host, profile in there.items()
+    }
     for host, profile in there.items():
-        part = 1 / len(there) if weight_by == "host" else profile.total / whole
         for function in top_functions(profile):
             if not function.total:
                 continue  # what is not shown of it
             key = Function(function.name, function.kind)
             own.setdefault(key, {})[host] = function.self / profile.total
-            total[key] = total.get(key, 0.0) + part * function.total / profile.total
-    parts = {
-        host: 1 / len(there) if weight_by == "host" else profile.total / whole
-        for host, profile in there.items()
-    }
+            total[key] = total.get(key, 0.0) + parts[host] * function.total / profile.total
     found = []
     for key, shares in own.items():
         everywhere = [shares.get(host, 0.0) for host in there]

@@ -19,7 +19,8 @@ from remote_prof.records import Problem, Severity
 from remote_prof.run.debug_files import DebugFiles
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord
-from remote_prof.run.report import find_engine, load_analysis, names_by_pid
+from remote_prof.run.remake import load_analysis
+from remote_prof.run.report import find_engine, names_by_pid
 
 _MOST_NAMES = 20
 

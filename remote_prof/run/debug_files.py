@@ -19,6 +19,7 @@ from remote_prof.errors import UsageError
 from remote_prof.parse.demangle import readable
 from remote_prof.parse.mappings import Mappings, Place, Symbol, with_symbols
 from remote_prof.parse.packed import unpack
+from remote_prof.profile.folded import printable
 from remote_prof.records import Problem, Severity
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class _Table:
         for entry in reversed(self._entries[max(at - _MOST_NESTED, 0) : at + 1]):
             if address < entry.end or entry.end == entry.start == self._starts[at]:
                 end = self._names.find(b"\0", entry.name_at)
-                name = self._names[entry.name_at : end].decode("utf-8", "replace")
+                name = printable(self._names[entry.name_at : end].decode("utf-8", "replace"))
                 return Symbol(readable(name), address - entry.start)
         return None
 

@@ -12,10 +12,11 @@ from remote_prof import __version__
 from remote_prof.errors import ExitCode, RemoteProfError
 from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.job import HostResult, Watch, run_job
+from remote_prof.run.job import run_job
 from remote_prof.run.launch import find_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
 from remote_prof.run.prepare import HostJob
+from remote_prof.run.result import HostResult, Watch
 from remote_prof.settings import Settings
 
 FORKS = Settings().forks

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -44,37 +42,9 @@ from remote_prof.run.report import (
     profile_request,
     write_formats,
 )
+from remote_prof.run.result import OVER, Clock, HostResult, Watch
 from remote_prof.templates import preload
 from remote_prof.transport import connect
-
-Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
-OVER = "over"  # the last stage of each
-
-
-@dataclass(slots=True)
-class HostResult:
-    """What came of a job. ``error`` is what ended it, None where it went to its end.
-
-    ``containers`` are those that the host had.
-    """
-
-    record: HostRecord
-    analysis: Analysis | None = None
-    error: RemoteProfError | None = None
-    containers: tuple[Container, ...] = ()
-
-
-@dataclass(slots=True)
-class _Clock:
-    timings_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.timings_s[name] = round(time.monotonic() - begun, 3)
 
 
 def run_job(job: HostJob, manifest: Manifest, interrupt: Interrupt, watch: Watch) -> HostResult:
@@ -97,7 +67,7 @@ class _Run:
         self._interrupt = interrupt
         self._watch = watch
         self._directory = RunDirectory(job.directory)
-        self._clock = _Clock()
+        self._clock = Clock()
         self._artifacts: list[Artifact] = []
         self._record = HostRecord(job.host.name, job.host.address, Status.FAILED)
         self._containers: tuple[Container, ...] = ()

@@ -18,7 +18,7 @@ from remote_prof.run.manifest import (
     dump_manifest,
     parse_manifest,
 )
-from remote_prof.run.report import remake
+from remote_prof.run.remake import remake
 from tests.fuzz.fuzz_facts import REQUEST
 from tests.fuzz.harness import RECORDINGS, Harness
 

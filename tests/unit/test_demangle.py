@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,10 +48,9 @@ def test_any_name_is_read_or_stays(name: str) -> None:
         assert readable(each)[:1] != "" or not each
 
 
-def test_a_name_that_refers_to_itself_ends_in_time() -> None:
+def test_a_name_that_refers_to_itself_is_bounded() -> None:
     numbers = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     references = ["S_", *(f"S{number}_" for number in numbers)]
     name = "_Z1f1AIiiE" + "".join(f"1BI{each}{each}E" for each in references)
-    began = time.monotonic()
-    assert readable(name)
-    assert time.monotonic() - began < 30  # it would take years
+    # Spelt out it would be longer than any memory; within the library's limits it stays as it is.
+    assert len(readable(name)) <= 1 << 16

@@ -17,9 +17,9 @@ from remote_prof.records import Host
 from remote_prof.run import invocation
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.invocation import Outcome, run_jobs
-from remote_prof.run.job import HostResult, Watch
 from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord, Status
 from remote_prof.run.prepare import HostJob
+from remote_prof.run.result import HostResult, Watch
 from remote_prof.transport import SshOptions
 
 Work = Callable[[str, Interrupt], Status]

@@ -20,13 +20,13 @@ from remote_prof.run.manifest import (
     SidecarRecord,
     Status,
 )
+from remote_prof.run.remake import remake
 from remote_prof.run.report import (
     analyse,
     build_report,
     find_engine,
     find_event,
     profile_request,
-    remake,
 )
 
 RAW = b"""# bpftrace v0.23.2

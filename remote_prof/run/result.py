@@ -1,0 +1,45 @@
+"""What comes of a job on a host, and how far it is meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from remote_prof.errors import RemoteProfError
+from remote_prof.host.containers import Container
+from remote_prof.run.manifest import HostRecord
+from remote_prof.run.report import Analysis
+
+Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
+OVER = "over"  # the last stage of each
+
+
+@dataclass(slots=True)
+class HostResult:
+    """What came of a job. ``error`` is what ended it, None where it went to its end.
+
+    ``containers`` are those that the host had.
+    """
+
+    record: HostRecord
+    analysis: Analysis | None = None
+    error: RemoteProfError | None = None
+    containers: tuple[Container, ...] = ()
+
+
+@dataclass(slots=True)
+class Clock:
+    """Takes the times of stages, in seconds by their names."""
+
+    timings_s: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Note how long this lasts."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.timings_s[name] = round(time.monotonic() - begun, 3)
