@@ -6,8 +6,10 @@
     ├── UsageError              5   bad flags, inventory, settings or playbook
     │   └── InventoryError      5   an inventory file is wrong, or selects no host
     ├── UnreachableError        4   the host cannot be reached or does not let us in
+    │   ├── LoginError          4   it answers, and does not let us in, or is not the one we know
     │   └── LinkLostError       4   it was reached, and then the connection broke
     ├── TargetError             1   the container or process cannot be resolved
+    │   └── MissingTargetError  1   there is no such container
     ├── PreflightError          1   the host or target cannot be profiled as asked
     ├── HostError               1   a step on the host failed
     ├── NoSamplesError          3   it ran, and there is nothing to show
@@ -73,12 +75,20 @@ class UnreachableError(RemoteProfError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class LoginError(UnreachableError):
+    """The host answers: its key, or what it says to our login, ends it, and would again."""
+
+
 class LinkLostError(UnreachableError):
     """The connection broke. What runs on the host goes on by itself."""
 
 
 class TargetError(RemoteProfError):
     """The container or process that was asked for is not there, not running, or not unique."""
+
+
+class MissingTargetError(TargetError):
+    """There is no container that is called so: on some hosts of a fleet that may be expected."""
 
 
 class PreflightError(RemoteProfError):

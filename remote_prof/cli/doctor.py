@@ -122,7 +122,7 @@ def _examine(job: HostJob, *, probe: bool) -> _Examined:
 
 def _probe(job: HostJob, found: _Examined) -> _Examined:
     """Run for a moment, and say what it took; that nothing was on a CPU then does not matter."""
-    from remote_prof.run.invocation import run_jobs
+    from remote_prof.fleet.invocation import run_jobs
 
     short = dataclasses.replace(job.request, duration_s=_PROBE_S, formats=())
     with tempfile.TemporaryDirectory(prefix="remote-prof-") as place:

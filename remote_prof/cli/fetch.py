@@ -36,8 +36,8 @@ def fetch(
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.cli.resuming import resumed_jobs
     from remote_prof.cli.running import finish
+    from remote_prof.fleet.invocation import is_held, resume_jobs
     from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.invocation import is_held, resume_jobs
 
     settings = resolve_settings(
         flags.settings()

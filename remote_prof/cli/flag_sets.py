@@ -298,20 +298,21 @@ class ViewFlags:
 
 def lists(command: Callable[..., _R]) -> Callable[..., _R]:
     """Give a command the options of ``InventoryFlags``; it takes them as one, ``flags``."""
-    return _with(command, InventoryFlags, "flags")
+    return with_options(command, InventoryFlags, "flags")
 
 
 def connects(command: Callable[..., _R]) -> Callable[..., _R]:
     """Give a command the options of ``ConnectFlags``; it takes them as its last one, ``flags``."""
-    return _with(command, ConnectFlags, "flags")
+    return with_options(command, ConnectFlags, "flags")
 
 
 def shows(command: Callable[..., _R]) -> Callable[..., _R]:
     """Give a command the options of ``ViewFlags``; it takes them as one, ``shown``."""
-    return _with(command, ViewFlags, "shown")
+    return with_options(command, ViewFlags, "shown")
 
 
-def _with(command: Callable[..., _R], kind: type[Any], name: str) -> Callable[..., _R]:
+def with_options(command: Callable[..., _R], kind: type[Any], name: str) -> Callable[..., _R]:
+    """Give a command an option for each field of a dataclass; it takes them as one, by ``name``."""
     hints = get_type_hints(command, include_extras=True)
     options = get_type_hints(kind, include_extras=True)
     own = [

@@ -29,6 +29,7 @@ HostPattern = Annotated[
     str,
     typer.Option(
         "--host",
+        "--hosts",
         "-H",
         metavar="PATTERN",
         help="Host, group or pattern of the inventory; localhost needs none.",
@@ -40,6 +41,7 @@ AnyHostPattern = Annotated[
     str | None,
     typer.Option(
         "--host",
+        "--hosts",
         "-H",
         metavar="PATTERN",
         help="Host, group or pattern of the inventory; localhost needs none.",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from remote_prof.cli import flag_sets, options, running
+from remote_prof.cli import flag_sets, fleet_flags, options, running
 from remote_prof.cli.completion import complete_run
 from remote_prof.errors import UsageError
 
@@ -46,6 +46,7 @@ _RESULT = "What comes out"
 
 
 @flag_sets.connects
+@fleet_flags.spreads
 @flag_sets.shows
 def run(
     host: options.AnyHostPattern = None,
@@ -153,12 +154,6 @@ def run(
         bool,
         typer.Option("--privileged", help="Run the sidecar privileged, where nothing less works."),
     ] = False,
-    forks: Annotated[
-        int | None,
-        typer.Option(
-            "--forks", "-f", metavar="N", help="How many hosts are at work at the same time (25)."
-        ),
-    ] = None,
     output: options.Results = None,
     max_artifact_size: options.MaxArtifactSize = None,
     formats: Annotated[
@@ -186,10 +181,17 @@ def run(
         bool,
         typer.Option("--dry-run", help="Read the host, print the plan, and change nothing."),
     ] = False,
+    missing_ok: Annotated[
+        bool,
+        typer.Option(
+            "--missing-ok", help="A host without that container is skipped, and has not failed."
+        ),
+    ] = False,
     verbose: options.Verbose = 0,
     *,
     shown: flag_sets.ViewFlags,
     flags: flag_sets.ConnectFlags,
+    fleet: fleet_flags.FleetFlags,
 ) -> int:
     """Profile a container and draw its flame graph.
 
@@ -202,6 +204,7 @@ def run(
         select_hosts,
         target_spec,
     )
+    from remote_prof.fleet.policy import ordered
 
     settings = resolve_settings(
         flags.settings()
@@ -222,8 +225,8 @@ def run(
             "formats": tuple(formats) if formats else None,
             "privileged": privileged or None,
             "max_artifact_size": max_artifact_size,
-            "forks": forks,
         }
+        | fleet.settings()
     )
     options_given = {
         "duration": duration,
@@ -241,7 +244,7 @@ def run(
             resume,
             settings,
             flags,
-            refused=dry_run or any(word is not None for word in others),
+            refused=dry_run or missing_ok or any(word is not None for word in others),
             as_json=as_json,
             open_graph=open_graph,
             verbose=verbose,
@@ -259,7 +262,7 @@ def run(
         container_pid=container_pid,
         process=process,
     )
-    hosts = select_hosts(host, settings.values, flags)
+    hosts = ordered(select_hosts(host, settings.values, flags), settings.values.order)
     if dry_run:
         return running.dry_run(
             hosts, spec, settings, shown=shown, script=text, library=library, as_json=as_json
@@ -271,6 +274,7 @@ def run(
         shown=shown,
         script=text,
         library=library,
+        missing_ok=missing_ok,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,

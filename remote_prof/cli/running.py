@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remote_prof import console
@@ -12,9 +13,9 @@ from remote_prof.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from remote_prof.cli import flag_sets
+    from remote_prof.fleet.invocation import Outcome
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host, Library
-    from remote_prof.run.invocation import Outcome
     from remote_prof.settings import ResolvedSettings
 
 
@@ -26,22 +27,25 @@ def start(
     shown: flag_sets.ViewFlags,
     script: str,
     library: tuple[Library, str] | None,
+    missing_ok: bool,
     as_json: bool,
     open_graph: bool,
     verbose: int,
 ) -> int:
     """Run on these hosts, and return the exit code."""
     from remote_prof.cli.invocation import make_jobs, results_directory
-    from remote_prof.run.invocation import run_jobs
+    from remote_prof.fleet.invocation import run_jobs
+    from remote_prof.fleet.policy import Policy
 
     jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
+    jobs = [replace(job, missing_ok=missing_ok) for job in jobs]
     with console.progress(jobs[0].request.duration_s) as watch:
         outcome = run_jobs(
             jobs,
             results=results_directory(hosts, settings),
             watch=watch,
             command=sys.argv,
-            forks=settings.values.forks,
+            policy=Policy.of(settings.values),
         )
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
@@ -58,8 +62,9 @@ def resume(
 ) -> int:
     """Go on with a run; return the exit code. Raises UsageError where more is ``refused``."""
     from remote_prof.cli.resuming import resumed_jobs
+    from remote_prof.fleet.invocation import resume_jobs, unfinished
+    from remote_prof.fleet.policy import Policy
     from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.invocation import resume_jobs, unfinished
 
     if refused:
         raise UsageError(
@@ -72,7 +77,7 @@ def resume(
         console.note(f"run {directory.path.name} is finished: every host has a result")
         return ExitCode.OK
     with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch, settings.values.forks)
+        outcome = resume_jobs(jobs, directory, watch, Policy.of(settings.values))
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 
@@ -83,7 +88,7 @@ def finish(
     from remote_prof.cli import summary
     from remote_prof.run.manifest import dump_manifest
 
-    alone = len(outcome.results) == 1
+    alone = len(outcome.manifest.request.hosts) == 1
     for result in outcome.results:
         if result.containers:
             remember_containers(result.record.name, result.containers)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from remote_prof import console
+from remote_prof.fleet.invocation import RETRY
 from remote_prof.profile.quality import quality_text, tenths
 from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
@@ -15,8 +16,8 @@ from remote_prof.records import Severity
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from remote_prof.fleet.invocation import Outcome
     from remote_prof.run.directory import RunDirectory
-    from remote_prof.run.invocation import Outcome
     from remote_prof.run.manifest import HostRecord, Manifest, SidecarRecord
     from remote_prof.run.prepare import HostJob, Prepared
     from remote_prof.run.report import Analysis
@@ -66,13 +67,21 @@ def show_recap(outcome: Outcome) -> None:
     rows = [_recap(result) for result in outcome.results]
     header = ("host", "status", "samples", "data", "self", "hottest function, or why there is none")
     console.table(header, rows, right=(2, 4))
+    if outcome.not_begun:
+        why = f": {outcome.stopped}" if outcome.stopped else ""
+        console.line(f"{len(outcome.not_begun)} hosts were not begun{why}", style="bold")
     console.line(f"files: {outcome.directory.path}", style="bold")
+    retry = outcome.directory.path / RETRY
+    if retry.exists():
+        run = outcome.manifest.run_id
+        console.note(f"again: remote-prof run --resume {run}; or anew, with --limit @{retry}")
 
 
 def _recap(result: HostResult) -> tuple[str, ...]:
     record, analysis = result.record, result.analysis
     if analysis is None or not analysis.profile.weights:
-        return (record.name, record.status, "", "", "", record.error)
+        tried = f" (tried {record.tries} times)" if record.tries > 1 else ""
+        return (record.name, record.status, "", "", "", record.error + tried)
     first = top_functions(analysis.profile, 1)[0]
     verdict = analysis.quality.verdict
     return (

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from remote_prof.errors import TargetError
+from remote_prof.errors import MissingTargetError, TargetError
 from remote_prof.host.containers import Container
 from remote_prof.host.facts import HostState
 from remote_prof.host.processes import Process
@@ -138,7 +138,7 @@ def _owner_of_pid(spec: TargetSpec, state: HostState) -> Container:
     )
 
 
-def _not_found(spec: TargetSpec, containers: Sequence[Container]) -> TargetError:
+def _not_found(spec: TargetSpec, containers: Sequence[Container]) -> MissingTargetError:
     names = [c.name for c in containers] + [c.service for c in containers if c.service]
     near = difflib.get_close_matches(spec.container or "", names, n=3, cutoff=0.5)
     parts = [n for n in names if spec.container and spec.container.lower() in n.lower()]
@@ -150,7 +150,7 @@ def _not_found(spec: TargetSpec, containers: Sequence[Container]) -> TargetError
         hint = f"running are: {_listing(running)}"
     else:
         hint = "no container runs on this host"
-    return TargetError(
+    return MissingTargetError(
         f"no container matches {spec}",
         evidence=f"{len(containers)} containers on the host, {len(running)} of them running",
         hint=hint,

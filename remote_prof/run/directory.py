@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from remote_prof.errors import RemoteProfError, UsageError
@@ -101,10 +102,17 @@ class RunDirectory:
         """Return the directory of one host, which may not be there."""
         return self.path / "hosts" / safe_name(host)
 
-    def host_directory(self, host: str, target: str) -> Path:
-        """Return (and make) the directory of one target on one host."""
+    def fresh_directory(self, host: str, target: str) -> Path:
+        """Make the directory of one target on one host, with nothing in it.
+
+        What an earlier try has left there is kept beside it: ``api@1``, ``api@2``. A raw file is
+        never written again, and would stand for what is sampled now.
+        """
         path = self.host_path(host) / safe_name(target)
         with told(path):
+            if path.is_dir() and any(path.iterdir()):
+                numbers = (path.with_name(f"{path.name}@{number}") for number in count(1))
+                path.rename(next(each for each in numbers if not each.exists()))
             path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from remote_prof.errors import HostError, LinkLostError
-from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.interrupt import Stop
 from remote_prof.run.link import Link
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.receive import Receiver
@@ -95,7 +95,7 @@ class Follower:
         self,
         link: Link,
         plan: LaunchPlan,
-        interrupt: Interrupt,
+        stop: Stop,
         receiver: Receiver,
         *,
         watch: Watch,
@@ -104,11 +104,11 @@ class Follower:
         self._link = link
         self._connection = link.connection
         self._plan = plan
-        self._interrupt = interrupt
+        self._wish = stop
         self._receiver = receiver
         self._watch = watch
         self._keep = keep
-        self._stopping = False
+        self.stopping = False
         self.observed = Observed()
 
     def run(self, *, deploy: bool) -> Observed:
@@ -143,9 +143,9 @@ class Follower:
                     line = channel.read_line(_POLL_S)
                 except EOFError:
                     break
-                self._interrupt.check()
+                self._wish.check()
                 # Not before the launcher has begun: it would not see the stop.
-                if self._interrupt.requested and self.observed.lines and not self._stopping:
+                if self._wish.requested and self.observed.lines and not self.stopping:
                     self._stop()
                 if line is not None:
                     self._link.heard()
@@ -171,7 +171,7 @@ class Follower:
         self._watch("stopping")
         self._connection.run(self._plan.stop_command(), _SILENCE_S)
         # Not before it was heard: if the link breaks here, it is asked again over the next one.
-        self._stopping = True
+        self.stopping = True
 
     def _take(self, line: str, channel: Channel) -> bool:
         """Take one line; return whether it was the last."""

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import Protocol
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# For what was sampled to arrive, and the host to be cleaned, once the time is over.
+_GRACE_S = 60.0
+
+
+class Stop(Protocol):
+    """What a job is told of its end: it is ``requested``, or one is ``leaving`` at once."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether the sampling is to end, and what was sampled to be kept."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing is waited for any more."""
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """While a launcher works: note the first signal, raise at the second."""
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where one is leaving, in whatever thread this is."""
 
 
 class Interrupt:
@@ -42,7 +64,7 @@ class Interrupt:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """While a launcher works: note the first signal, raise at the second."""
+        """See ``Stop.deferred``."""
         self._deferring = True
         try:
             yield
@@ -59,7 +81,7 @@ class Interrupt:
             self._left = False
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where somebody wants to leave, in whatever thread this is."""
+        """See ``Stop.check``."""
         if self.leaving:
             raise KeyboardInterrupt
 
@@ -71,3 +93,43 @@ class Interrupt:
         # What threads defer is theirs.
         if self._count > (2 if self._left else 1 if self._deferring else 0):
             raise KeyboardInterrupt
+
+
+class TimeLimit:
+    """The end of one job: that of the run, or that its own time is over, whichever is first.
+
+    ``limit_s`` of None is no limit. A minute after it nothing is waited for any more.
+    """
+
+    def __init__(self, stop: Stop, limit_s: float | None) -> None:
+        self._stop = stop
+        self.limit_s = limit_s
+        self._begun = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is, and not the user, what ends the job."""
+        return self._is_past(0.0) and not self._stop.requested
+
+    @property
+    def requested(self) -> bool:
+        """See ``Stop.requested``."""
+        return self._stop.requested or self._is_past(0.0)
+
+    @property
+    def leaving(self) -> bool:
+        """See ``Stop.leaving``."""
+        return self._stop.leaving or self._is_past(_GRACE_S)
+
+    def deferred(self) -> AbstractContextManager[None]:
+        """See ``Stop.deferred``."""
+        return self._stop.deferred()
+
+    def check(self) -> None:
+        """See ``Stop.check``."""
+        if self.leaving:
+            raise KeyboardInterrupt
+
+    def _is_past(self, grace_s: float) -> bool:
+        limit_s = self.limit_s
+        return limit_s is not None and time.monotonic() - self._begun > limit_s + grace_s

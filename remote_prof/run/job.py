@@ -13,17 +13,18 @@ from pathlib import Path
 from remote_prof.errors import (
     InterruptedRunError,
     LinkLostError,
+    MissingTargetError,
     RemoteProfError,
 )
 from remote_prof.host.containers import Container
 from remote_prof.parse.enclosed import enclosed
-from remote_prof.records import Problem
+from remote_prof.records import Problem, Severity
 from remote_prof.run import tell
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.follow import Follower, Observed
 from remote_prof.run.image_push import Pusher, push_command, tenths
-from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.launch import Launch, find_launch, forget_launch, write_launch
+from remote_prof.run.interrupt import Stop, TimeLimit
+from remote_prof.run.launch import Launch, find_launch, write_launch
 from remote_prof.run.link import Link
 from remote_prof.run.manifest import Artifact, HostRecord, Manifest, Status
 from remote_prof.run.outputs import Outputs
@@ -44,32 +45,30 @@ from remote_prof.run.report import (
 )
 from remote_prof.run.result import OVER, Clock, HostResult, Watch
 from remote_prof.templates import preload
-from remote_prof.transport import connect
+from remote_prof.transport import SshOptions, connect
 
 
-def run_job(job: HostJob, manifest: Manifest, interrupt: Interrupt, watch: Watch) -> HostResult:
+def run_job(job: HostJob, manifest: Manifest, stop: Stop, watch: Watch) -> HostResult:
     """Profile one target on one host. Never raises a RemoteProfError: it is in the result.
 
     ``manifest`` is that of the run, for its reports.
 
     Where an earlier process put the run on the host already, it is gone on with.
     """
-    return _Run(job, manifest, interrupt, watch).result()
+    return _Run(job, manifest, stop, watch).result()
 
 
 class _Run:
-    def __init__(
-        self, job: HostJob, manifest: Manifest, interrupt: Interrupt, watch: Watch
-    ) -> None:
+    def __init__(self, job: HostJob, manifest: Manifest, stop: Stop, watch: Watch) -> None:
         assert job.directory is not None
         self._job = job
         self._manifest = manifest
-        self._interrupt = interrupt
+        self._stop = TimeLimit(stop, job.time_limit_s)
         self._watch = watch
         self._directory = RunDirectory(job.directory)
         self._clock = Clock()
         self._artifacts: list[Artifact] = []
-        self._record = HostRecord(job.host.name, job.host.address, Status.FAILED)
+        self._record = HostRecord(job.host.name, job.host.address, Status.FAILED, tries=job.tries)
         self._containers: tuple[Container, ...] = ()
         # What is, or may be, on the host; and where that is noted here.
         self._plan: LaunchPlan | None = None
@@ -78,8 +77,9 @@ class _Run:
         self._outputs = Outputs()
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
-        self._connection = connect(job.host, job.ssh)
-        self._link = Link(self._connection, self._stage, interrupt.check)
+        self._stopped = False
+        self._connection = connect(job.host, _within(job.ssh, job.time_limit_s))
+        self._link = Link(self._connection, self._stage, self._stop.check)
 
     def result(self) -> HostResult:
         error: RemoteProfError | None = None
@@ -90,18 +90,24 @@ class _Run:
         except (KeyboardInterrupt, RuntimeError) as raised_here:
             # An interrupt that comes while threading takes a lock surfaces as an error of that
             # lock, which is no longer held.
-            if isinstance(raised_here, RuntimeError) and not self._interrupt.requested:
+            if isinstance(raised_here, RuntimeError) and not self._stop.requested:
                 raise
             error = tell.left_at_once(self._job.host, self._plan if self._holds() else None)
         finally:
             self._connection.close()
-        if self._plan and self._where and not self._holds():
-            forget_launch(self._where)
-        elif self._plan and error and not isinstance(error, InterruptedRunError):
-            error = tell.still_held(error, self._plan)
+        held = self._plan if self._holds() else None
+        if held and error and not isinstance(error, InterruptedRunError):
+            error = tell.still_held(error, held)
+        if self._stop.is_over and (isinstance(error, InterruptedRunError) or self._stopped):
+            error = tell.time_is_over(self._job.host.name, self._stop.limit_s, error)
         record = self._final_record(error)
+        if record.status is Status.SKIPPED:
+            # That it has no such container was to be expected, and is told by its status.
+            problems = tuple(p for p in record.problems if p.severity is not Severity.ERROR)
+            record, error = replace(record, problems=problems), None
         self._stage(OVER)
-        return HostResult(record, self._analysis, error, self._containers)
+        settled = None if held else self._where
+        return HostResult(record, self._analysis, error, self._containers, settled)
 
     def _holds(self) -> bool:
         """Whether the host may hold something of the run."""
@@ -140,7 +146,7 @@ class _Run:
 
     def _may_begin(self) -> None:
         """Go no further where the run is to end: in a thread of its own no signal says so."""
-        if self._interrupt.requested:
+        if self._stop.requested:
             raise KeyboardInterrupt
 
     def _launch(self, prepared: Prepared, where: Path) -> LaunchPlan:
@@ -164,7 +170,7 @@ class _Run:
         again = {service.engine for service in wider.services}
         return (
             self._observed.clean
-            and not self._interrupt.requested
+            and not self._stop.requested
             and all(self._outputs.denied(s) for s in self._record.sidecars if s.engine in again)
         )
 
@@ -193,7 +199,7 @@ class _Run:
         self._record = draft_record(self._record, prepared, prepared.plan)
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
-        where = self._directory.host_directory(name, prepared.target.name)
+        where = self._directory.fresh_directory(name, prepared.target.name)
         facts = json.dumps(dataclasses.asdict(prepared.state.facts), indent=2, default=sorted)
         path = where / "facts.json"
         self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
@@ -227,7 +233,7 @@ class _Run:
         follower = Follower(
             self._link,
             plan,
-            self._interrupt,
+            self._stop,
             Receiver(where, self._job.max_artifact_bytes),
             watch=self._stage,
             keep=self._keep,
@@ -235,13 +241,14 @@ class _Run:
         self._observed = follower.observed
         self._plan, self._where = plan, where
         try:
-            with self._interrupt.deferred():
+            with self._stop.deferred():
                 follower.run(deploy=deploy)
         except LinkLostError:
             # The profile may have arrived before; then it is shown, and the rest said.
             if not self._observed.fetched:
                 raise
         finally:
+            self._stopped = follower.stopping
             self._outputs.files |= self._observed.files
             self._record = with_exit_codes(self._record, plan, self._observed)
             if sampled_s := self._observed.sampled_s:
@@ -302,14 +309,14 @@ class _Run:
         if seen.engine_hung and not any(map(has_ended, raws.values())):
             raise tell.engine_hung(name, plan)
         if not raws:
-            interrupted = self._interrupt.requested
+            interrupted = self._stop.requested
             raise tell.nothing_sampled_yet(name) if interrupted else failures[0][1]
         self._problems += [tell.in_part(error, sidecar) for sidecar, error in failures]
         return raws
 
     def _no_samples(self, raws: Mapping[str, bytes]) -> RemoteProfError:
         name, request = self._job.host.name, self._job.request
-        if self._interrupt.requested:
+        if self._stop.requested:
             return tell.nothing_sampled_yet(name)
         for sidecar in self._record.sidecars:
             if sidecar.engine in raws and sidecar.exit_code not in (0, None):
@@ -335,15 +342,21 @@ class _Run:
         return cpu_time_s(
             self._observed,
             self._job.request.duration_s,
-            interrupted=self._interrupt.requested,
+            interrupted=self._stop.requested,
         )
+
+    def _status(self, error: RemoteProfError | None) -> Status:
+        if self._job.missing_ok and isinstance(error, MissingTargetError):
+            return Status.SKIPPED
+        by_user = self._stop.requested and not self._stop.is_over
+        return status_of(error, interrupted=by_user)
 
     def _final_record(self, error: RemoteProfError | None) -> HostRecord:
         tools = self._analysis.tools if self._analysis else {}
         first = self._artifacts[0].path if self._artifacts else ""
         return replace(
             self._record,
-            status=status_of(error, interrupted=self._interrupt.requested),
+            status=self._status(error),
             directory=first.rpartition("/")[0],
             error=error.what if error else "",
             sidecars=tuple(
@@ -359,3 +372,10 @@ class _Run:
             round_trips=self._connection.exchanges,
             left_behind=tuple(dict.fromkeys(self._observed.left)),
         )
+
+
+def _within(ssh: SshOptions, limit_s: float | None) -> SshOptions:
+    """Wait for no host longer than the time that there is for it."""
+    if limit_s is None or limit_s > ssh.connect_timeout_s:
+        return ssh
+    return replace(ssh, connect_timeout_s=max(limit_s, 0.1))

@@ -30,7 +30,13 @@ class Status(StrEnum):
     FAILED = "failed"
     NO_SAMPLES = "no-samples"
     UNREACHABLE = "unreachable"
+    SKIPPED = "skipped"  # it has no such container, and that may be
     INTERRUPTED = "interrupted"  # ended early by the user; what was sampled is there
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more would come of a host by trying again."""
+        return self not in (Status.FAILED, Status.UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +125,7 @@ class HostRecord:
 
     ``timings_s`` are seconds by stage; ``round_trips`` counts the commands that were sent.
     ``cpu_time_s`` is what the target used while it was sampled. ``left_behind`` names what could
-    not be removed from the host.
+    not be removed from the host. ``tries`` counts how often it was connected to from the beginning.
     """
 
     name: str
@@ -138,6 +144,7 @@ class HostRecord:
     timings_s: Mapping[str, float] = field(default_factory=dict)
     round_trips: int = 0
     left_behind: tuple[str, ...] = ()
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from remote_prof.engines import ENGINES, KNOWN, Choice, ProfileRequest
 from remote_prof.engines.perf_map import perf_map_sidecar
-from remote_prof.errors import PreflightError, TargetError
+from remote_prof.errors import (
+    MissingTargetError,
+    PreflightError,
+    RemoteProfError,
+    TargetError,
+)
 from remote_prof.host.checks import check_clock, check_host, check_target
 from remote_prof.host.facts import HostFacts, HostState
 from remote_prof.host.gather import FactsQuery, gather_state
@@ -29,6 +34,8 @@ class HostJob:
 
     ``directory`` is that of the run, None only plans. ``max_artifact_bytes`` bounds each file that
     comes from the host. ``image_policy`` and ``image_named`` are as ``supply`` takes them.
+    ``tries`` tells the how manyth try it is, ``time_limit_s`` its time (None is no limit).
+    ``missing_ok``: a host without such a container is skipped.
     """
 
     run_id: str
@@ -42,6 +49,9 @@ class HostJob:
     image_policy: str = "never"
     image_named: bool = False
     library: str = field(default="", repr=False)
+    tries: int = 1
+    time_limit_s: float | None = None
+    missing_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class Prepared:
 
     ``plans`` differ in their rights, the narrowest first; the next is for when the kernel refuses.
     There are none where an error speaks against the run. ``push`` is the image that has to get
-    there first; ``state`` tells the image as it is then.
+    there first; ``state`` tells the image as it is then. ``missing``: there is no such container.
     """
 
     state: HostState
@@ -58,6 +68,7 @@ class Prepared:
     plans: tuple[LaunchPlan, ...]
     problems: tuple[Problem, ...]
     push: LocalImage | None = None
+    missing: bool = False
 
     @property
     def plan(self) -> LaunchPlan | None:
@@ -113,18 +124,19 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
         *check_host(facts, job.request.image),
         *check_clock(facts, time.time()),
     ]
-    target = None
+    target, missing = None, False
     if job.target is not None and facts.engine and facts.engine.answers:
         try:
             target = resolve(job.target, state)
         except TargetError as error:
             # It goes first: it is what the user got wrong.
             problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
+            missing = isinstance(error, MissingTargetError)
     request = replace(profile_request(job.request), library=job.library)
     choice = KNOWN.choose(job.request.engine, request, facts, target)
     problems += choice.problems
     if target is None:
-        return Prepared(state, None, (), tuple(problems))
+        return Prepared(state, None, (), tuple(problems), missing=missing)
     problems += check_target(target)
     maps = perf_map_sidecar([engine for engine, _ in choice.engines], request, facts, target)
     problems += [maps[1]] if maps else []
@@ -185,7 +197,8 @@ def examine_engines(job: HostJob) -> list[Prepared]:
     return [judge(replace(job, request=request), state, images) for request in requests]
 
 
-def refusal(prepared: Prepared) -> PreflightError:
+def refusal(prepared: Prepared) -> RemoteProfError:
     """Return the error that stands for the problems which forbid a run: the first of them."""
     first = prepared.errors[0]
-    return PreflightError(first.what, evidence=first.evidence, hint=first.fix)
+    kind = MissingTargetError if prepared.missing else PreflightError
+    return kind(first.what, evidence=first.evidence, hint=first.fix)

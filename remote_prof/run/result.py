@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from remote_prof.errors import RemoteProfError
 from remote_prof.host.containers import Container
@@ -20,13 +21,15 @@ OVER = "over"  # the last stage of each
 class HostResult:
     """What came of a job. ``error`` is what ended it, None where it went to its end.
 
-    ``containers`` are those that the host had.
+    ``containers`` are those that the host had. ``settled`` is the directory of a target of which
+    its host holds nothing any more: once this result is noted, the launch can be forgotten.
     """
 
     record: HostRecord
     analysis: Analysis | None = None
     error: RemoteProfError | None = None
     containers: tuple[Container, ...] = ()
+    settled: Path | None = None
 
 
 @dataclass(slots=True)

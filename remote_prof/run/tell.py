@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from remote_prof.engines import HOST_NAMESPACE, Event
 from remote_prof.errors import (
+    HostError,
     InterruptedRunError,
     NoSamplesError,
     PreflightError,
@@ -105,6 +106,18 @@ def nothing_sampled_yet(host: str) -> InterruptedRunError:
     return InterruptedRunError(
         f"{host}: interrupted before anything was sampled",
         evidence="the sidecar had just begun, or the target was idle",
+    )
+
+
+def time_is_over(
+    host: str, limit_s: float | None, error: RemoteProfError | None
+) -> RemoteProfError:
+    """Return the error for a job whose time was over; ``error`` is what that ended it with."""
+    return HostError(
+        f"{host}: it was not done within {limit_s or 0:.0f} s",
+        evidence=error.evidence if error else "what was sampled until then is kept",
+        hint=(f"{error.hint}; " if error and error.hint else "")
+        + "allow more with --timeout and --deadline, or sample for less (--duration)",
     )
 
 

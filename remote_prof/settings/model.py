@@ -52,6 +52,16 @@ class Settings:
     keyring: bool = False
     max_artifact_bytes: int = 256 << 20
     forks: int = 25
+    serial: tuple[str, ...] = ()
+    max_fail_percentage: float | None = None
+    any_errors_fatal: bool = False
+    timeout_s: float | None = None
+    deadline_s: float | None = None
+    connect_rate: float | None = None
+    retries: int = 0
+    order: Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] = (
+        "inventory"
+    )
 
 
 _UNIT = re.compile(r"_(s|hz)\Z")

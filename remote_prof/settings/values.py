@@ -41,6 +41,14 @@ EXPECTED = {
     "keyring": "'true' or 'false'",
     "max_artifact_size": "a size of at least 1MiB, such as 500MB or 1GiB",
     "forks": "a whole number from 1 to 1000",
+    "serial": "a number of hosts, a percentage, or several of these, such as '1,10,30%'",
+    "max_fail_percentage": "a number from 0 to 100",
+    "any_errors_fatal": "'true' or 'false'",
+    "timeout": _DURATION,
+    "deadline": _DURATION,
+    "connect_rate": "a number of hosts a second, such as 5 or 0.5",
+    "retries": "a whole number from 0 to 100",
+    "order": "'inventory', 'reverse_inventory', 'sorted', 'reverse_sorted' or 'shuffle'",
 }
 
 
@@ -85,6 +93,20 @@ def _adapter(name: str) -> TypeAdapter[Any]:
             Field(min_length=1),
         ],
         "forks": Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=1000)],
+        "serial": Annotated[
+            tuple[Annotated[str, AfterValidator(_number_of_hosts)], ...],
+            BeforeValidator(_numbers),
+            Field(min_length=1),
+        ],
+        "max_fail_percentage": Annotated[
+            float, BeforeValidator(_percentage), Field(ge=0, le=100, allow_inf_nan=False)
+        ],
+        "timeout": Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)],
+        "deadline": Annotated[float, BeforeValidator(_seconds), Field(gt=0, allow_inf_nan=False)],
+        "connect_rate": Annotated[
+            float, BeforeValidator(_not_bool), Field(gt=0, allow_inf_nan=False)
+        ],
+        "retries": Annotated[int, BeforeValidator(_not_bool), Field(ge=0, le=100)],
         "results": path,
         "identity": path,
         "max_artifact_size": Annotated[
@@ -142,6 +164,24 @@ def _yes_or_no(value: object) -> object:
         return "yes" if value else "no"
     words = {"true": "yes", "1": "yes", "on": "yes", "false": "no", "0": "no", "off": "no"}
     return words.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+def _percentage(value: object) -> object:
+    return value.removesuffix("%") if isinstance(value, str) else _not_bool(value)
+
+
+def _numbers(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (str(value),)
+    if isinstance(value, list):
+        return tuple(str(each) for each in value)
+    return _listed(value)
+
+
+def _number_of_hosts(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,6}%?", value):
+        raise ValueError
+    return value
 
 
 def _listed(value: object) -> object:

@@ -56,7 +56,7 @@ def make_run(
     directory = RunDirectory.create(Path("results"), name)
     records = []
     for host, (target, data) in hosts.items():
-        place = directory.host_directory(host, target)
+        place = directory.fresh_directory(host, target)
         artifacts = (
             () if data is None else (directory.write(place / "profile.txt", data, raw=True),)
         )

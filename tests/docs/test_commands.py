@@ -199,7 +199,7 @@ def prepare_run(results: Path, raw: bytes) -> None:
             sidecars=(SidecarRecord("bpftrace", "img", "", (), "", (), "engine", 0, ""),),
             artifacts=(
                 directory.write(
-                    directory.host_directory(name, "api") / "profile.txt", raw, raw=True
+                    directory.fresh_directory(name, "api") / "profile.txt", raw, raw=True
                 ),
             ),
             timings_s={"sample": 3.0},

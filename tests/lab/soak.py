@@ -249,7 +249,7 @@ def soak_in_process(lab: Lab, runs: int) -> bool:
         select_hosts,
         target_spec,
     )
-    from remote_prof.run.invocation import run_jobs
+    from remote_prof.fleet.invocation import run_jobs
 
     flags = ConnectFlags()
     given = {"inventory": str(lab.inventory), "duration": "1"}

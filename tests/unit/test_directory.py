@@ -80,7 +80,7 @@ def test_results_below_a_file_are_refused(tmp_path: Path) -> None:
 
 def test_files_are_written_with_their_checksums(tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path, "one")
-    where = directory.host_directory("prod/3", "api")
+    where = directory.fresh_directory("prod/3", "api")
     assert where == tmp_path / "one" / "hosts" / safe_name("prod/3") / "api"
     artifact = directory.write(where / "x.svg", b"one", raw=False)
     assert artifact.path == f"hosts/{safe_name('prod/3')}/api/x.svg"
@@ -92,7 +92,7 @@ def test_files_are_written_with_their_checksums(tmp_path: Path) -> None:
 
 def test_a_raw_file_is_written_once(tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path, "one")
-    where = directory.host_directory("prod-3", "api")
+    where = directory.fresh_directory("prod-3", "api")
     first = directory.write(where / "profile.txt", b"first", raw=True)
     second = directory.write(where / "profile.txt", b"other", raw=True)
     assert first == second  # both say what is in the file

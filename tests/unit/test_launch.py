@@ -96,7 +96,7 @@ def test_a_library_comes_back_with_its_job(directory: RunDirectory) -> None:
 
 
 def test_a_launch_comes_back_as_it_was_but_for_secrets(directory: RunDirectory) -> None:
-    where = directory.host_directory("prod-3", "api")
+    where = directory.fresh_directory("prod-3", "api")
     made = launch(directory)
     assert find_launch(directory, HOST) is None
     write_launch(directory, where, made)
@@ -109,7 +109,7 @@ def test_a_launch_comes_back_as_it_was_but_for_secrets(directory: RunDirectory) 
 
 def test_no_secret_is_written(directory: RunDirectory) -> None:
     write_jobs(directory, [job(directory)])
-    write_launch(directory, directory.host_directory("prod-3", "api"), launch(directory))
+    write_launch(directory, directory.fresh_directory("prod-3", "api"), launch(directory))
     for path in directory.path.rglob("*.json"):
         assert "pw-of" not in path.read_text()
 
@@ -130,7 +130,7 @@ def test_a_run_of_somebody_else_is_not_gone_on_with(
     directory: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Secrets would go where its files say."""
-    where = directory.host_directory("prod-3", "api")
+    where = directory.fresh_directory("prod-3", "api")
     write_jobs(directory, [job(directory)])
     write_launch(directory, where, launch(directory))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of-another"))

@@ -108,7 +108,7 @@ def test_formats_are_checked_and_taken_once() -> None:
 def run(tmp_path: Path) -> RunDirectory:
     """A run of two hosts, of which one was not reached."""
     directory = RunDirectory.create(tmp_path, "one")
-    where = directory.host_directory("prod-3", "api")
+    where = directory.fresh_directory("prod-3", "api")
     raw = directory.write(where / "profile.txt", RAW, raw=True)
     reached = HostRecord(
         "prod-3", "10.0.0.3", Status.OK, sidecars=(SIDECAR,), artifacts=(raw,), cpu_time_s=0.5

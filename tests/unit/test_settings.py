@@ -118,6 +118,14 @@ identity = "~/key"
 privileged = true
 max_artifact_size = "64MiB"
 forks = 5
+serial = [1, "30%"]
+max_fail_percentage = 20
+any_errors_fatal = true
+timeout = "2m"
+deadline = "1h"
+connect_rate = 2.5
+retries = 3
+order = "shuffle"
 """
     values = from_file(project, user_file, text).values
     assert values == Settings(
@@ -138,6 +146,14 @@ forks = 5
         privileged=True,
         max_artifact_bytes=64 << 20,
         forks=5,
+        serial=("1", "30%"),
+        max_fail_percentage=20.0,
+        any_errors_fatal=True,
+        timeout_s=120.0,
+        deadline_s=3600.0,
+        connect_rate=2.5,
+        retries=3,
+        order="shuffle",
     )
     (project / FILE_NAME).unlink()
     environ = {
@@ -146,6 +162,7 @@ forks = 5
             "host_key_checking": "no",
             "inventory": str(project / "hosts.yml"),
             "privileged": "yes",
+            "serial": "1,30%",
         }.get(name, str(getattr(values, field)))
         for name, field in NAMES.items()
     }

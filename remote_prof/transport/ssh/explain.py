@@ -6,7 +6,7 @@ import socket
 
 import asyncssh
 
-from remote_prof.errors import UnreachableError
+from remote_prof.errors import LoginError, UnreachableError
 from remote_prof.transport.ssh.client import Attempt
 from remote_prof.transport.ssh.known_hosts import KnownKey, Verdict, fingerprint
 from remote_prof.transport.ssh.route import Hop, known_hosts_name
@@ -28,13 +28,13 @@ def explain(error: Exception, hop: Hop, attempt: Attempt, timeout_s: float) -> E
     if isinstance(error, asyncssh.PermissionDenied):
         return _explain_refusal(hop, attempt, where, try_ssh)
     if isinstance(error, asyncssh.DisconnectError) and "Too many authentication" in text:
-        return UnreachableError(
+        return LoginError(
             f"{where} allows no more tries: it was offered {len(attempt.notes.offered)} keys",
             evidence=f"{text}; offered: {', '.join(attempt.notes.offered)}",
             hint="name the right key with --identity, or set IdentitiesOnly yes in ~/.ssh/config",
         )
     if isinstance(error, asyncssh.KeyExchangeFailed):
-        return UnreachableError(
+        return LoginError(
             f"{where} and this tool know no algorithm in common",
             evidence=text,
             hint=f"{try_ssh}; ssh_config may ask for algorithms (KexAlgorithms, Ciphers, ...)",
@@ -48,18 +48,18 @@ def explain(error: Exception, hop: Hop, attempt: Attempt, timeout_s: float) -> E
     return _explain_link(error, hop, attempt, timeout_s)
 
 
-def _explain_host_key(text: str, hop: Hop, attempt: Attempt, where: str) -> UnreachableError:
+def _explain_host_key(text: str, hop: Hop, attempt: Attempt, where: str) -> LoginError:
     name = known_hosts_name(hop)
     if "revoked" in text:
         lines = ", ".join(key.where for key in attempt.known.of("revoked"))
-        return UnreachableError(
+        return LoginError(
             f"{where} shows a host key that has been revoked: it may be another machine",
             evidence=f"{text}; revoked in {lines}",
             hint="ask the host's owner for its new key",
         )
     if attempt.verdict is Verdict.CHANGED and attempt.shown is not None:
         known = "; known are " if len(attempt.known.keys) > 1 else "; known is "
-        return UnreachableError(
+        return LoginError(
             f"{where} shows another host key than the known one: it may be another machine",
             evidence=f"got {_describe(attempt.shown)}"
             + known
@@ -69,14 +69,14 @@ def _explain_host_key(text: str, hop: Hop, attempt: Attempt, where: str) -> Unre
         )
     if attempt.verdict is None:
         said = "its authority is not known" if attempt.foreign_authority else text
-        return UnreachableError(
+        return LoginError(
             f"the host certificate of {where} is not valid",
             evidence=f"{said}; authorities for {name}:"
             f" {', '.join(key.where for key in attempt.known.of('authority')) or 'none'}",
             hint="have the certificate renewed, for the name under which the host is asked for"
             " (HostKeyAlias gives another one)",
         )
-    return UnreachableError(
+    return LoginError(
         f"the host key of {where} is not known",
         evidence=f"looked for {name} in {', '.join(hop.known_hosts_files)}",
         hint=f"log in once with: ssh -p {hop.port} {hop.user}@{hop.address},"
@@ -84,16 +84,16 @@ def _explain_host_key(text: str, hop: Hop, attempt: Attempt, where: str) -> Unre
     )
 
 
-def _explain_refusal(hop: Hop, attempt: Attempt, where: str, try_ssh: str) -> UnreachableError:
+def _explain_refusal(hop: Hop, attempt: Attempt, where: str, try_ssh: str) -> LoginError:
     notes = attempt.notes
     if notes.wrong_passphrase:
-        return UnreachableError(
+        return LoginError(
             f"the passphrase of {notes.wrong_passphrase[0]} is wrong",
             evidence=f"needed to log in on {where} as {hop.user}",
             hint="give the right one with --ask-key-pass or REMOTE_PROF_KEY_PASSPHRASE",
         )
     if notes.locked:
-        return UnreachableError(
+        return LoginError(
             f"{notes.locked[0]} is encrypted, and there is no passphrase for it",
             evidence=f"needed to log in on {where} as {hop.user}: nothing else was taken",
             hint=f"load it into the agent with: ssh-add {notes.locked[0]}, or give its passphrase"
@@ -103,19 +103,19 @@ def _explain_refusal(hop: Hop, attempt: Attempt, where: str, try_ssh: str) -> Un
     if notes.unusable:
         evidence += f"; could not be used: {', '.join(notes.unusable)}"
     if attempt.unanswered:
-        return UnreachableError(
+        return LoginError(
             f"{where} asks {hop.user} for more than a password",
             evidence=f"it asks: {', '.join(attempt.unanswered)}; {evidence}",
             hint=f"log in with a key that needs no second answer; {try_ssh}",
         )
     if attempt.password_given:
-        return UnreachableError(
+        return LoginError(
             f"{where} refuses the password of {hop.user}",
             evidence=evidence,
             hint="give the right one with --ask-pass; is --user right?",
         )
     ask = ", give a password with --ask-pass" if attempt.password_wanted else ""
-    return UnreachableError(
+    return LoginError(
         f"{where} refuses the login of {hop.user}",
         evidence=evidence,
         hint=f"choose with --user and --identity, or load the key into the agent{ask}; {try_ssh}",

@@ -1,0 +1,119 @@
+"""Jobs, worked off by an executor: so many at a time, and batch by batch.
+
+Any ``concurrent.futures.Executor`` will do: it is given a job only when there is room for it, so
+that no host begins whose turn has not come.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, replace
+
+from remote_prof.errors import LoginError, UnreachableError
+from remote_prof.fleet.policy import Policy, retry_pause_s
+from remote_prof.run.interrupt import Interrupt
+from remote_prof.run.manifest import Status
+from remote_prof.run.prepare import HostJob
+from remote_prof.run.result import HostResult
+
+_LOOK_S = 0.2
+_FAILURES = (Status.FAILED, Status.UNREACHABLE)
+
+Call = Callable[[HostJob], HostResult]
+Take = Callable[[HostResult], None]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A job, how often it was begun, when it may be next, and what came of it before."""
+
+    job: HostJob
+    tries: int = 0
+    not_before: float = 0.0
+    result: HostResult | None = None
+
+
+class Shift:
+    """Works jobs off, and hands each result to ``take`` in the thread that ``run`` is called in."""
+
+    def __init__(
+        self, policy: Policy, executor: Executor, call: Call, interrupt: Interrupt, take: Take
+    ) -> None:
+        self._policy = policy
+        self._executor = executor
+        self._call = call
+        self._interrupt = interrupt
+        self._take = take
+        self._at_work: dict[Future[HostResult], _Turn] = {}
+        self._waiting: list[_Turn] = []
+        self._next_at = 0.0
+        self._ends_at: float | None = None
+        self._why = ""
+
+    def run(self, jobs: Sequence[HostJob]) -> str:
+        """Work jobs off; return why some were not begun, "" where none or the user's wish is it."""
+        if self._policy.deadline_s is not None:
+            self._ends_at = time.monotonic() + self._policy.deadline_s
+        for batch in self._policy.batches(jobs):
+            self._batch(batch)
+            if self._why or self._interrupt.requested:
+                break
+        return self._why
+
+    def _batch(self, batch: Sequence[HostJob]) -> None:
+        self._waiting = [_Turn(job) for job in batch]
+        failed = 0
+        while self._waiting or self._at_work:
+            pause_s = self._begin()
+            for turn, result in self._over(pause_s):
+                error = result.error
+                # What a host that answers says now it would say again.
+                again = isinstance(error, UnreachableError) and not isinstance(error, LoginError)
+                if again and turn.tries <= self._policy.retries:
+                    turn.not_before = time.monotonic() + retry_pause_s(turn.tries)
+                    turn.result = result
+                    self._waiting.append(turn)
+                    continue
+                self._take(result)
+                failed += result.record.status in _FAILURES
+                self._why = self._why or self._policy.stop_reason(failed, len(batch))
+
+    def _begin(self) -> float:
+        """Begin what may begin; return how long nothing more can."""
+        if self._ends_at is not None and time.monotonic() >= self._ends_at and self._waiting:
+            self._why = self._why or "the time for all is over (--deadline)"
+        if self._why or self._interrupt.requested:
+            for turn in self._waiting:
+                if turn.result is not None:
+                    self._take(turn.result)
+            self._waiting.clear()
+        while self._waiting and len(self._at_work) < self._policy.forks:
+            now = time.monotonic()
+            turn = min(self._waiting, key=lambda each: each.not_before)
+            wait_s = max(turn.not_before, self._next_at) - now
+            if wait_s > 0:
+                return min(wait_s, _LOOK_S)
+            if self._policy.connect_rate is not None:
+                self._next_at = max(now, self._next_at) + 1 / self._policy.connect_rate
+            self._waiting.remove(turn)
+            turn.tries += 1
+            job = replace(turn.job, tries=turn.tries, time_limit_s=self._time_limit_s(now))
+            self._at_work[self._executor.submit(self._call, job)] = turn
+            if self._interrupt.requested:
+                break
+        return _LOOK_S
+
+    def _time_limit_s(self, now: float) -> float | None:
+        limits = [self._policy.timeout_s] if self._policy.timeout_s is not None else []
+        limits += [self._ends_at - now] if self._ends_at is not None else []
+        return min(limits, default=None)
+
+    def _over(self, pause_s: float) -> list[tuple[_Turn, HostResult]]:
+        """Wait for jobs to end, for so long at most, and return those that have."""
+        if not self._at_work:
+            time.sleep(pause_s)
+            return []
+        done, _ = wait(self._at_work, pause_s, FIRST_COMPLETED)
+        return [(self._at_work.pop(future), future.result()) for future in done]
