@@ -22,6 +22,7 @@ from remote_prof.run.launch import find_launch, forget_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
 from remote_prof.run.prepare import HostJob
 from remote_prof.run.result import HostResult, Watch
+from remote_prof.transport import Lines
 
 RETRY = "hosts.retry"
 
@@ -114,9 +115,9 @@ def _work_off(
     ledger = _Ledger(directory, manifest)
 
     def call(job: HostJob) -> HostResult:
-        return run_job(replace(job, directory=directory.path), manifest, interrupt, watch)
+        return run_job(replace(job, directory=directory.path), manifest, interrupt, watch, lines)
 
-    with directory.locked(), interrupt.heard():
+    with directory.locked(), interrupt.heard(), Lines() as lines:
         forks = min(policy.forks, len(jobs))
         if forks > 1:
             pool = ThreadPoolExecutor(forks, thread_name_prefix="host")

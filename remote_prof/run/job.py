@@ -45,21 +45,23 @@ from remote_prof.run.report import (
 )
 from remote_prof.run.result import OVER, Clock, HostResult, Watch
 from remote_prof.templates import preload
-from remote_prof.transport import SshOptions, connect
+from remote_prof.transport import Lines, SshOptions
 
 
-def run_job(job: HostJob, manifest: Manifest, stop: Stop, watch: Watch) -> HostResult:
+def run_job(job: HostJob, manifest: Manifest, stop: Stop, watch: Watch, lines: Lines) -> HostResult:
     """Profile one target on one host. Never raises a RemoteProfError: it is in the result.
 
-    ``manifest`` is that of the run, for its reports.
+    ``manifest`` is that of the run, for its reports; ``lines`` are those of its connections.
 
     Where an earlier process put the run on the host already, it is gone on with.
     """
-    return _Run(job, manifest, stop, watch).result()
+    return _Run(job, manifest, stop, watch, lines).result()
 
 
 class _Run:
-    def __init__(self, job: HostJob, manifest: Manifest, stop: Stop, watch: Watch) -> None:
+    def __init__(
+        self, job: HostJob, manifest: Manifest, stop: Stop, watch: Watch, lines: Lines
+    ) -> None:
         assert job.directory is not None
         self._job = job
         self._manifest = manifest
@@ -78,7 +80,7 @@ class _Run:
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._stopped = False
-        self._connection = connect(job.host, _within(job.ssh, job.time_limit_s))
+        self._connection = lines.connect(job.host, _within(job.ssh, job.time_limit_s))
         self._link = Link(self._connection, self._stage, self._stop.check)
 
     def result(self) -> HostResult:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from remote_prof.cli.app import main
+from remote_prof.transport import Lines
 from tests.cli.scripted import Script
 
 CONNECTS = (
-    "remote_prof.run.job.connect",
     "remote_prof.run.prepare.connect",
     "remote_prof.run.clean.connect",
     "remote_prof.cli.gathering.connect",
@@ -64,5 +64,6 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     made = Script()
     for name in CONNECTS:
         monkeypatch.setattr(name, made.connect)
+    monkeypatch.setattr(Lines, "connect", lambda _, host, options: made.connect(host, options))
     yield made
     made.assert_used()

@@ -93,6 +93,10 @@ class Sshd:
                 found.append(f"[{self.address}]:{self.port} {kind} {data}\n")
         return "".join(found)
 
+    def cut(self) -> None:
+        """Cut every connection that it has."""
+        processes.stop(self._sessions(), 5)
+
     def _sessions(self) -> list[Process]:
         """Give the processes that serve connections: children of the one that listens."""
         path = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")

@@ -7,17 +7,19 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from remote_prof.errors import LinkLostError, UnreachableError
-from remote_prof.transport import Command, SshOptions
+from remote_prof.errors import LinkLostError, LoginError, UnreachableError
+from remote_prof.transport import Command, Connection, Lines, SshOptions
 
 from .model import LabHost
 from .proxy import Proxy
 from .sshd import Sshd, make_key, public, sign
-from .test_login import configure, home, lets_in, login, refuses
+from .test_login import WHOAMI, configure, home, lets_in, login, refuses
 from .tool import until
 
 __all__ = ["home"]
@@ -173,6 +175,63 @@ def test_a_chain_of_two_jump_hosts(
                 assert (len(logins(first)), len(logins(second))) == (before[0] + 1, before[1] + 1)
                 lets_in(login(last, tmp_path, jump="none"))
                 assert (len(logins(first)), len(logins(second))) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_jump_host_is_logged_in_once_for_all_behind_it(
+    debian12: LabHost, debian13: LabHost, tmp_path: Path, home: Path
+) -> None:
+    (home / ".ssh" / "id_ed25519").write_bytes(debian13.key.read_bytes())
+    # It takes one login at a time, and serves two commands of one: what is forwarded is neither.
+    with (
+        Sshd(debian12, tmp_path, "MaxStartups 1", "MaxSessions 2") as gate,
+        Sshd(debian13, tmp_path, "MaxStartups 100") as last,
+        Lines() as lines,
+    ):
+        (tmp_path / f"known-{last.port}").write_text(gate.known_hosts() + last.known_hosts())
+        host = login(last, tmp_path, jump=f"ops@{gate.address}:{gate.port}").host
+        many = [lines.connect(host, SshOptions(10.0)) for _ in range(20)]
+        with ThreadPoolExecutor(20) as pool:
+            list(pool.map(lambda each: each.open(), many))
+            said = [done.stdout for done in pool.map(lambda each: each.run(WHOAMI, 20), many)]
+            assert said == [b"ops\n"] * 20
+            assert (len(logins(gate)), len(logins(last))) == (1, 20)
+            # Those that go leave the way to the others.
+            for each in many[10:]:
+                each.close()
+            assert many[0].run(WHOAMI, 20).stdout == b"ops\n"
+            # When it is cut, all of them come back over one new login.
+            gate.cut()
+            for each in many[:10]:
+                with pytest.raises(LinkLostError):
+                    each.run(WHOAMI, 20)
+            list(pool.map(lambda each: each.open(), many))
+            assert many[0].run(WHOAMI, 20).stdout == b"ops\n"
+            assert (len(logins(gate)), len(logins(last))) == (2, 40)
+        # A way that looks alike and is another's is not shared.
+        other = lines.connect(replace(host, jump=f"admin@{gate.address}:{gate.port}"), SshOptions())
+        other.open()
+        assert len(logins(gate)) == 3
+
+
+def test_a_jump_host_that_refuses_refuses_all_and_is_asked_anew(
+    debian12: LabHost, debian13: LabHost, tmp_path: Path, home: Path
+) -> None:
+    key = home / ".ssh" / "id_ed25519"
+    with Sshd(debian12, tmp_path) as gate, Sshd(debian13, tmp_path) as last, Lines() as lines:
+        (tmp_path / f"known-{last.port}").write_text(gate.known_hosts() + last.known_hosts())
+        host = login(last, tmp_path, jump=f"ops@{gate.address}:{gate.port}").host
+        many = [lines.connect(host, SshOptions(10.0)) for _ in range(5)]
+
+        def refused(each: Connection) -> bool:
+            with pytest.raises(LoginError, match="refuses the login of ops"):
+                each.open()
+            return True
+
+        with ThreadPoolExecutor(5) as pool:
+            assert all(pool.map(refused, many))
+            key.write_bytes(debian13.key.read_bytes())
+            list(pool.map(lambda each: each.open(), many))
+        assert (len(logins(gate)), len(logins(last))) == (1, 5)
 
 
 def logins(sshd: Sshd) -> list[str]:

@@ -31,7 +31,7 @@ from remote_prof.run.interrupt import Interrupt, Stop, TimeLimit
 from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord, Status
 from remote_prof.run.prepare import HostJob
 from remote_prof.run.result import HostResult, Watch
-from remote_prof.transport import SshOptions
+from remote_prof.transport import Lines, SshOptions
 
 Work = Callable[[str, Stop], Status]
 _ERRORS: dict[Status, RemoteProfError] = {
@@ -60,8 +60,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run so many jobs, each of which does the work, so many at a time."""
 
     def runs(number: int, work: Work, forks: int, **policy: Any) -> Outcome:
-        def run_job(job: HostJob, manifest: Manifest, stop: Stop, watch: Watch) -> HostResult:
-            del manifest, watch
+        def run_job(
+            job: HostJob, manifest: Manifest, stop: Stop, watch: Watch, lines: Lines
+        ) -> HostResult:
+            del manifest, watch, lines
             status = work(job.host.name, stop)
             record = HostRecord(job.host.name, job.host.address, status, tries=job.tries)
             return HostResult(record, error=_ERRORS.get(status))

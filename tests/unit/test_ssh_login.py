@@ -14,7 +14,7 @@ import pytest
 from remote_prof.errors import LinkLostError, UnreachableError
 from remote_prof.records import Host
 from remote_prof.transport import Command, SshOptions
-from remote_prof.transport.ssh import SshConnection
+from remote_prof.transport.ssh import Network, SshConnection
 from remote_prof.transport.ssh.loop import LoopThread
 
 
@@ -177,9 +177,9 @@ def test_closing_does_not_wait_for_a_loop_that_is_stuck() -> None:
     release = threading.Event()
     stuck = LoopThread()
     stuck.call(release.wait)
-    connection = SshConnection(Host("web", "192.0.2.1"), SshOptions(5.0))
-    connection._loop = stuck
-    closing = threading.Thread(target=connection.close, daemon=True)
+    network = Network()
+    network._thread = stuck
+    closing = threading.Thread(target=network.close, daemon=True)
     closing.start()
     closing.join(60)
     ended = not closing.is_alive()

@@ -23,6 +23,7 @@ def _import_asyncssh() -> None:
 _import_asyncssh()
 
 from remote_prof.transport.ssh.connection import SshConnection  # noqa: E402
+from remote_prof.transport.ssh.network import Network  # noqa: E402
 from remote_prof.transport.ssh.session import SshChannel  # noqa: E402
 
-__all__ = ["SshChannel", "SshConnection"]
+__all__ = ["Network", "SshChannel", "SshConnection"]

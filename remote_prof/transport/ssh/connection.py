@@ -14,7 +14,7 @@ from remote_prof.transport.base import BOOTSTRAP, Command, Result, SshOptions
 from remote_prof.transport.channel import run_to_end
 from remote_prof.transport.ssh.config import load_ssh_config
 from remote_prof.transport.ssh.login import Login, log_in
-from remote_prof.transport.ssh.loop import LoopThread
+from remote_prof.transport.ssh.network import Network
 from remote_prof.transport.ssh.route import Hop, route
 from remote_prof.transport.ssh.session import Session, SshChannel
 
@@ -25,22 +25,27 @@ logging.getLogger("asyncssh").addHandler(logging.NullHandler())
 
 
 class SshConnection:
-    """One login on one host, through any number of jump hosts."""
+    """One login on one host, through any number of jump hosts.
 
-    def __init__(self, host: Host, options: SshOptions) -> None:
+    ``network`` is shared with other connections, and none is one of its own.
+    """
+
+    def __init__(self, host: Host, options: SshOptions, network: Network | None = None) -> None:
         self.host = host
         self.exchanges = 0
         self._options = options
-        self._loop: LoopThread | None = None
-        self._logins: list[Login] = []
+        self._own = Network() if network is None else None
+        self._network = network or self._own or Network()
+        self._login: Login | None = None
+        # Over which jump host the last login went.
+        self._via: Login | None = None
 
     def open(self) -> None:
         """See ``Connection.open``."""
         self.close()
         hops = route(self.host, load_ssh_config())
-        self._loop = LoopThread()
         try:
-            self._loop.run(self._open(hops))
+            self._network.loop.run(self._open(hops))
         except BaseException:
             self.close()
             raise
@@ -51,17 +56,18 @@ class SshConnection:
 
     def stream(self, command: Command) -> SshChannel:
         """See ``Connection.stream``."""
-        if self._loop is None or not self._logins:
+        if self._login is None:
             raise LinkLostError(f"{self.host.name}: the connection is gone")
         self.exchanges += 1
+        loop = self._network.loop
         try:
-            channel, session = self._loop.run(self._start(self._logins[-1].connection))
+            channel, session = loop.run(self._start(self._login.connection))
         except (asyncssh.Error, OSError) as error:
             raise LinkLostError(
                 f"{self.host.name}: no command could be started",
                 evidence=str(error) or "no answer in time",
             ) from error
-        running = SshChannel(self._loop, channel, session)
+        running = SshChannel(loop, channel, session)
         # Why a command ended before it had read its input is told by its result.
         with contextlib.suppress(HostError):
             running.write(command.input(self.host.become))
@@ -69,21 +75,20 @@ class SshConnection:
 
     def close(self) -> None:
         """See ``Connection.close``."""
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            try:
-                # An interrupt can come between the taking of a lock and the noting of that, and
-                # the loop then waits for ever: we do not.
+        login, self._login = self._login, None
+        try:
+            if login is not None:
                 with contextlib.suppress(LinkLostError):
-                    loop.run(self._close(), _CLOSE_S)
-            finally:
-                self._logins.clear()
-                loop.stop()
+                    self._network.loop.run(login.close(), _CLOSE_S)
+        finally:
+            if self._own is not None:
+                self._own.close()
 
     async def _open(self, hops: list[Hop]) -> None:
-        for hop in hops:
-            via = self._logins[-1] if self._logins else None
-            self._logins.append(await log_in(hop, via, self._options))
+        *way, last = hops
+        broken, self._via = self._via, None
+        self._via = await self._network.jump(tuple(way), self._options, broken)
+        self._login = await log_in(last, self._via, self._options)
 
     async def _start(
         self, connection: asyncssh.SSHClientConnection
@@ -94,7 +99,3 @@ class SshConnection:
             )
         assert isinstance(session, Session)
         return channel, session
-
-    async def _close(self) -> None:
-        while self._logins:
-            await self._logins.pop().close()

@@ -38,10 +38,11 @@ _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF
 
 @dataclass(slots=True)
 class Login:
-    """A connection that is logged in, and the process that carries it, if one does."""
+    """A connection that is logged in; the process that carries it, if one does; the jump host."""
 
     connection: asyncssh.SSHClientConnection
     proxy: ProxyProcess | None = None
+    via: Login | None = None
 
     async def close(self) -> None:
         """End it; what does not end by itself is cut."""
@@ -116,7 +117,7 @@ async def _connect(
     try:
         # As long for the exchange of keys as for the login itself.
         async with asyncio.timeout(2 * options.connect_timeout_s):
-            return Login(await _shake_hands(hop, sock, via, client, attempt), proxy)
+            return Login(await _shake_hands(hop, sock, via, client, attempt), proxy, via)
     except BaseException as error:
         if sock is not None:
             sock.close()

@@ -56,7 +56,7 @@ class Hop:
     methods: tuple[str, ...] = _METHODS
     password: str | None = field(default=None, repr=False)
     key_passphrase: str | None = field(default=None, repr=False)
-    algorithms: Mapping[str, str] = field(default_factory=dict)
+    algorithms: Mapping[str, str] = field(default_factory=dict, hash=False)
     bind_address: str | None = None
     family: str = "any"
     keepalive_s: int = 0
