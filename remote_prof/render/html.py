@@ -1,9 +1,7 @@
 """The report as one page: an interactive flame graph with all that is known of its profile.
 
-The page is a single file that asks for nothing: its content security policy forbids every request,
-and lets run the one script and the one style sheet whose digests it names. The profile stands in
-it as JSON, in which ``<`` is escaped, so that no name can end the element. Scripts put names on the
-page as text alone.
+The page is a single file that asks for nothing, see ``render/page_file.py``. The profile stands in
+it as JSON.
 
 The stacks are numbers (varints as in protobuf: seven bits a byte, the lowest first) in base64. For
 each stack, in the order of its frames: how many frames it shares with the stack before, how many
@@ -14,19 +12,15 @@ page can read them at once.
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from html import escape
 from itertools import chain
-from string import Template
 from typing import Any
 
 from remote_prof.profile.folded import format_frame
 from remote_prof.profile.model import (
-    UNKNOWN,
     Frame,
     FrameKind,
     IndexStack,
@@ -37,30 +31,33 @@ from remote_prof.profile.model import (
 from remote_prof.profile.quality import hints
 from remote_prof.profile.summary import FunctionShare, top_functions
 from remote_prof.records import Problem
-from remote_prof.render.picture import printable
+from remote_prof.render.page_file import heads_of, row_of, short_name, text_of, write_file
 from remote_prof.render.report import Report
 from remote_prof.render.svg import colour
-from remote_prof.templates import load_text
 
 # In the order in which they are joined: a script uses what stands before it.
 SCRIPTS = (
-    "profile",
-    "groups",
-    "tree",
-    "compared",
-    "sandwich",
-    "chart",
-    "pointer",
-    "table",
-    "export",
-    "address",
-    "view",
-    "words",
-    "controls",
+    "page/elements",
+    "report/profile",
+    "report/groups",
+    "report/tree",
+    "report/compared",
+    "report/sandwich",
+    "report/chart",
+    "report/pointer",
+    "report/table",
+    "report/export",
+    "report/frames",
+    "report/state",
+    "page/address",
+    "report/search",
+    "report/view",
+    "report/words",
+    "page/theme",
+    "report/controls",
 )
 MOST_ROWS = 30  # where scripts are off
 _SUMMARY_FUNCTIONS = 5
-_LONGEST_NAME = 200  # characters, where scripts are off
 _KINDS = {kind: number for number, kind in enumerate(FrameKind)}
 
 
@@ -89,7 +86,7 @@ def render_html(report: Report) -> bytes:
             title=report.title or "flame graph",
             subtitle=report.subtitle,
             summary=_summary(profile, functions),
-            document=_document(report),
+            document=report_document(report),
             columns=("Self", "Total", "Function"),
             rows=(
                 (f"{share.self / whole:.1%}", f"{share.total / whole:.1%}", share.name)
@@ -101,33 +98,20 @@ def render_html(report: Report) -> bytes:
 
 def write_page(page: Page) -> bytes:
     """Write a page: one file with everything in it."""
-    style = load_text("report/report.css")
-    script = "".join(load_text(f"report/{name}.js") for name in SCRIPTS)
-    script = f'"use strict";\n(() => {{\n{script}}})();\n'
-    data = json.dumps(page.document, separators=(",", ":")).replace("<", "\\u003c")
-    written = Template(load_text("report/report.html")).substitute(
-        policy=_policy(script, style),
-        title=_text(page.title),
-        subtitle=_text(page.subtitle),
-        summary=_text(page.summary),
-        style=style,
-        data=data,
-        script=script,
-        columns="".join(f'<th scope="col">{_text(column)}</th>' for column in page.columns),
-        rows="".join(map(_row, page.rows)),
+    return write_file(
+        "report/report.html",
+        SCRIPTS,
+        page.document,
+        title=text_of(page.title),
+        subtitle=text_of(page.subtitle),
+        summary=text_of(page.summary),
+        columns=heads_of(page.columns),
+        rows="".join(row_of(escape(short_name(cell)) for cell in row) for row in page.rows),
     )
-    return written.encode()
 
 
-def _policy(script: str, style: str) -> str:
-    allowed = " ".join(
-        f"{name}-src 'sha256-{b64encode(sha256(text.encode()).digest()).decode()}';"
-        for name, text in (("script", script), ("style", style))
-    )
-    return f"default-src 'none'; {allowed} base-uri 'none'; form-action 'none'"
-
-
-def _document(report: Report) -> dict[str, Any]:
+def report_document(report: Report) -> dict[str, Any]:
+    """Return a report as the page's scripts read it."""
     profile, quality = report.profile, report.quality
     problems = dict.fromkeys((*hints(profile, quality), *report.problems))
     verdict = quality.verdict
@@ -179,11 +163,7 @@ def frames_and_stacks(
     return {
         "kinds": list(_KINDS),
         "modules": list(modules),
-        "functions": {
-            "name": [name for name, _ in functions],
-            "kind": [_KINDS[kind] for _, kind in functions],
-            "colour": "".join(colour(name, kind)[1:] for name, kind in functions),
-        },
+        "functions": told_functions(functions),
         "frames": {
             "function": function,
             "kernel": "".join("01"[is_kernel(frame)] for frame in frames),
@@ -192,6 +172,15 @@ def frames_and_stacks(
         },
         "nodes": nodes,
         "stacks": b64encode(data).decode(),
+    }
+
+
+def told_functions(functions: Collection[tuple[str, FrameKind]]) -> dict[str, Any]:
+    """Return functions with their colours; others stand in the page as their numbers."""
+    return {
+        "name": [name for name, _ in functions],
+        "kind": [_KINDS[kind] for _, kind in functions],
+        "colour": "".join(colour(name, kind)[1:] for name, kind in functions),
     }
 
 
@@ -257,22 +246,10 @@ def _summary(profile: Profile, functions: list[FunctionShare]) -> str:
     """Say in sentences what the picture shows, for those who do not see it."""
     whole = profile.total or 1
     widest = ", ".join(
-        f"{_short(share.name)} {share.self / whole:.1%}" for share in functions[:_SUMMARY_FUNCTIONS]
+        f"{short_name(share.name)} {share.self / whole:.1%}"
+        for share in functions[:_SUMMARY_FUNCTIONS]
     )
     return (
         f"Flame graph of {profile.total:,} {profile.unit} in {len(profile.weights):,} distinct "
         f"stacks." + (f" Most self: {widest}." if widest else "")
     )
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<td>{escape(_short(cell))}</td>" for cell in cells) + "</tr>\n"
-
-
-def _short(name: str) -> str:
-    shown = printable(name) or UNKNOWN
-    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 2] + ".."
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

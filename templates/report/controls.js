@@ -48,30 +48,6 @@ async function copyName() {
   }, 1200);
 }
 
-function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  find("theme").textContent = theme === "dark" ? "Light" : "Dark";
-  for (const chart of Object.values(charts)) chart.changed();
-}
-
-function switchTheme() {
-  const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-  setTheme(theme);
-  try {
-    localStorage.setItem("remote-prof-theme", theme);
-  } catch {
-    // A browser may keep nothing for files; the system's theme comes back then.
-  }
-}
-
-function knownTheme() {
-  try {
-    return localStorage.getItem("remote-prof-theme");
-  } catch {
-    return null;
-  }
-}
-
 function onClick(id, act) {
   find(id).addEventListener("click", act);
 }
@@ -183,10 +159,7 @@ addEventListener("afterprint", () => {
   table.draw();
 });
 
-setTheme(knownTheme() ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", ({ matches }) => {
-  if (!knownTheme()) setTheme(matches ? "dark" : "light");
-});
+followTheme();
 document.documentElement.classList.add("has-scripts");
 restore();
 showRun();

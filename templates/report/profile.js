@@ -1,20 +1,6 @@
 // The profile that stands in the page. See remote_prof/render/html.py for its form.
 
-// Control characters, and what turns the direction of writing, would let a name forge its
-// surroundings.
-const UNPRINTABLE =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]|\p{Cs}/gu;
-const LONGEST_NAME = 2000;
-
-function printable(text) {
-  const cut = text.length > LONGEST_NAME ? text.slice(0, LONGEST_NAME) + "…" : text;
-  return cut.replace(UNPRINTABLE, "\ufffd");
-}
-
-function loadProfile() {
-  const element = document.getElementById("profile");
-  const data = JSON.parse(element.textContent);
-  element.remove();
+function readProfile(data) {
   const { kinds, modules, functions, frames } = data;
   const isKernel = Uint8Array.from(frames.kernel, Number);
   const kindOf = frames.function.map((number) => kinds[functions.kind[number]]);

@@ -252,23 +252,8 @@ const CHANGE_COLUMNS = [
   NAME_COLUMN,
 ];
 
-function compare(one, other) {
-  return one < other ? -1 : Number(one > other);
-}
-
 function spacerRow(lines) {
   const row = make("tr", { "aria-hidden": "true", class: "spacer" });
   row.style.height = `${lines * LINE_PX}px`;
   return row;
-}
-
-function make(tag, attributes = {}, text = "") {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  if (text) element.textContent = text;
-  return element;
-}
-
-function percent(share) {
-  return `${(100 * share).toFixed(2)}%`;
 }

@@ -1,15 +1,11 @@
 // What is to be seen: one state, and everything that is made of it.
 
-const find = (id) => document.getElementById(id);
-const SETTLE_MS = 250; // until a view that moves is put into the address
-
-const profile = loadProfile();
+const profile = readProfile(takeData("profile"));
 const changes = new Changes(profile.compared);
 profile.roots = rootsOf(profile);
 const groups = groupsOf(profile);
 let state = null;
 let made = {}; // keys, tree and figures of the state
-let settling = 0;
 
 const graph = new Chart(document.querySelector("#graph .chart"));
 const callers = new Chart(find("callers"), { rising: true, hideRoot: true });
@@ -27,22 +23,9 @@ function change(changes, isStep = false) {
   writeAddress(isStep);
 }
 
-function writeAddress(isStep) {
-  clearTimeout(settling);
-  const hash = formatState(state);
-  if (hash === (location.hash || "#")) return;
-  history[isStep ? "pushState" : "replaceState"](null, "", hash);
-}
-
-// For what changes many times a second: browsers limit how often an address does.
-function writeAddressSoon() {
-  clearTimeout(settling);
-  settling = setTimeout(() => writeAddress(false), SETTLE_MS);
-}
-
 function restore() {
   clearTimeout(settling);
-  show(parseState(location.hash, groups), true);
+  show(parseState(location.hash, { ...CHOICES, group: groups }), true);
 }
 
 function nameKey(key) {
@@ -175,36 +158,6 @@ function zoomAsTold() {
   }
 }
 
-function search() {
-  made.matches = null;
-  const field = find("search");
-  const told = find("matched");
-  let pattern;
-  try {
-    pattern = state.search ? new RegExp(state.search) : null;
-  } catch (error) {
-    told.textContent = error.message.replace(/^.*: /s, ""); // the pattern stands beside it
-    told.className = "bad";
-    field.setAttribute("aria-invalid", "true");
-    return;
-  }
-  told.className = "";
-  field.removeAttribute("aria-invalid");
-  told.textContent = "";
-  if (!pattern) return;
-  made.matches = Uint8Array.from(made.keys, ({ label }) => Number(pattern.test(label)));
-  const found = made.matches.reduce(
-    (sum, match, key) => sum + (match && made.total[key] ? 1 : 0),
-    0,
-  );
-  const { tree, matches } = made;
-  const of = (weights) => weighMatches(tree, matches, weights);
-  const share = (weights) => percent(of(weights) / (weights.total[0] || 1));
-  const all = tree.sides.length ? tree.sides : [tree];
-  told.textContent = `${count(found, "match", "matches")}, ${all.map(share).join(" → ")}`;
-  told.title = `${all.map((weights) => number(of(weights))).join(" → ")} ${profile.unit}`;
-}
-
 function arrange() {
   table.arrange(state);
   const { rows, all } = table;
@@ -213,6 +166,3 @@ function arrange() {
       ? number(all.length)
       : `${number(rows.length)} of ${number(all.length)}`;
 }
-
-const number = (value) => value.toLocaleString("en-US");
-const count = (value, one, many) => `${number(value)} ${value === 1 ? one : many}`;

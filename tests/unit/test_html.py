@@ -145,7 +145,11 @@ def test_only_the_page_s_own_script_and_style_may_run() -> None:
 
 
 def test_every_script_of_the_page_is_in_it() -> None:
-    files = {path.stem for path in data_path("templates/report").glob("*.js")}
+    files = {
+        f"{part}/{path.stem}"
+        for part in ("page", "report")
+        for path in data_path(f"templates/{part}").glob("*.js")
+    }
     assert files == set(SCRIPTS)
 
 

@@ -1,40 +1,16 @@
-// The state of the view, and its form in the address behind the #: what differs from the defaults.
+// The state of the view, and its form in the address behind the #: what differs from the page's
+// `DEFAULTS`. What may be one of a few is in `choices`.
 
-const DEFAULTS = Object.freeze({
-  view: "graph", // or sandwich
-  order: "flame", // or icicle, heavy
-  zoom: "", // parts of the whole width, in weight: left-right
-  callers: "",
-  callees: "",
-  search: "",
-  kernel: true,
-  modules: false,
-  offsets: false,
-  collapse: false,
-  group: "name",
-  name: "", // of the chosen function,
-  kind: "", // its kind,
-  label: "", // and how it is shown, where that is more than the name
-  panel: "functions", // or run
-  filter: "",
-  weighing: "self", // or total: what a comparison's table is of
-  sort: "", // the name of a column, else the first
-  up: false, // sorted the other way
-});
+const SETTLE_MS = 250; // until a view that moves is put into the address
 
-const CHOICES = {
-  view: ["graph", "sandwich"],
-  order: ["flame", "icicle", "heavy"],
-  panel: ["functions", "run"],
-  weighing: ["self", "total"],
-};
+let settling = 0;
 
 // Whatever stands in an address makes a state: it may be anybody's.
-function parseState(hash, groups) {
+function parseState(hash, choices) {
   const state = { ...DEFAULTS };
   for (const [name, text] of new URLSearchParams(hash.slice(1))) {
     if (!Object.hasOwn(DEFAULTS, name)) continue;
-    const allowed = name === "group" ? groups : CHOICES[name];
+    const allowed = choices[name];
     if (typeof DEFAULTS[name] === "boolean") state[name] = text === "1";
     else if (!allowed || allowed.includes(text)) state[name] = text;
   }
@@ -48,6 +24,19 @@ function formatState(state) {
       given.set(name, typeof value === "boolean" ? String(Number(value)) : value);
   }
   return `#${given}`;
+}
+
+function writeAddress(isStep) {
+  clearTimeout(settling);
+  const hash = formatState(state);
+  if (hash === (location.hash || "#")) return;
+  history[isStep ? "pushState" : "replaceState"](null, "", hash);
+}
+
+// For what changes many times a second: browsers limit how often an address does.
+function writeAddressSoon() {
+  clearTimeout(settling);
+  settling = setTimeout(() => writeAddress(false), SETTLE_MS);
 }
 
 function formatView(chart) {
