@@ -141,7 +141,7 @@ def render_fleet_page(page: FleetPage) -> bytes:
             f"<dt>{text_of(name)}</dt><dd>{text_of(value)}</dd>"
             for name, value in page.facts.items()
         ),
-        columns=heads_of((*_COLUMNS[:4], page.unit.capitalize(), *_COLUMNS[4:])),
+        columns=heads_of((*_COLUMNS[:4], _unit_head(page.unit), *_COLUMNS[4:])),
         rows="".join(row_of(_plain_cells(host)) for host in hosts),
     )
 
@@ -169,6 +169,10 @@ def _answer(hosts: tuple[HostRow, ...]) -> str:
         f"{counts[status]:,} {word}" for status, word in _STATUS_WORDS.items() if counts[status]
     ]
     return f"{first}; {', '.join(others)}." if others else f"{first}."
+
+
+def _unit_head(unit: str) -> str:
+    return unit.capitalize() if len(unit) > 2 else unit  # us stays what it is
 
 
 def _address(path: str) -> str:
@@ -200,6 +204,7 @@ def _document(page: FleetPage, hosts: Iterable[HostRow]) -> dict[str, Any]:
     numbers = _Numbers()
     told = {
         "unit": page.unit,
+        "unit_head": _unit_head(page.unit),
         "hosts": [_told_host(host, numbers) for host in hosts],
         "groups": [_told_group(group, numbers) for group in page.groups],
         "hottest": [_told_hot(hot, numbers) for hot in page.hottest[:MOST_HOT]],

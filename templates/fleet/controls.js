@@ -80,6 +80,10 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => setTheme(unprinted));
 
+// The graph is as high as it is deep.
+const FEWEST_ROWS = 8;
+const HIGHEST_PX = 480;
+
 followTheme();
 document.documentElement.classList.add("has-scripts");
 offerStatuses();
@@ -88,6 +92,8 @@ find("groups").hidden = !fleet.groups.length;
 find("merged").hidden = !profile;
 find("hottest").hidden = !hottest.length;
 if (profile) {
+  const depth = Math.max(made.tree.rows.length, FEWEST_ROWS);
+  charts.zoom.element.style.height = `${Math.min(depth * ROW_PX, HIGHEST_PX)}px`;
   charts.zoom.show(made.tree, made.keys, true);
   listenToGraph(charts.zoom);
 }

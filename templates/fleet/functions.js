@@ -68,9 +68,13 @@ function differencesTable(differences) {
 
 // Shares that are drawn behind their numbers.
 function shareCell(part) {
-  const cell = make("td", {}, share(part));
+  const cell = make("td", { class: "number share" }, share(part));
   cell.style.setProperty("--share", `${100 * part}%`);
   return cell;
+}
+
+function numberCell(text) {
+  return make("td", { class: "number" }, text);
 }
 
 const MOST_SHOWN = 50;
@@ -87,7 +91,7 @@ const HOT_COLUMNS = [
   hint,
   value: ({ figures }) => figures[index],
   cell: ({ figures }) =>
-    name === "hosts" ? make("td", {}, number(figures[index])) : shareCell(figures[index]),
+    name === "hosts" ? numberCell(number(figures[index])) : shareCell(figures[index]),
 }));
 HOT_COLUMNS.push({
   name: "name",

@@ -5,13 +5,17 @@ const GROUP_COLUMNS = [
     name: "name",
     head: "Group",
     value: ({ name }) => name,
-    cell: (group) => openerCell(group, make("span", { class: "name" }, printable(group.name))),
+    cell(group) {
+      const cell = openerCell(group, make("span", { class: "name" }, printable(group.name)));
+      if (group.differs) cell.append(differsMark());
+      return cell;
+    },
   },
   {
     name: "hosts",
     head: "Hosts",
     value: ({ hosts }) => hosts.length,
-    cell: ({ hosts }) => make("td", {}, number(hosts.length)),
+    cell: ({ hosts }) => numberCell(number(hosts.length)),
   },
   HOST_COLUMNS.find(({ name }) => name === "weight"),
   HOST_COLUMNS.find(({ name }) => name === "distance"),

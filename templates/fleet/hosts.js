@@ -40,7 +40,12 @@ const HOST_COLUMNS = [
     name: "status",
     head: "Status",
     value: ({ status }) => status,
-    cell: ({ status }) => make("td", { class: `status ${status === "ok" ? "ok" : "bad"}` }, status),
+    cell({ status, differs }) {
+      const cell = make("td", { class: status === "ok" ? "status" : "status bad" });
+      cell.append(make("span", {}, status));
+      if (differs) cell.append(differsMark());
+      return cell;
+    },
   },
   {
     name: "groups",
@@ -60,9 +65,9 @@ const HOST_COLUMNS = [
   },
   {
     name: "weight",
-    head: printable(fleet.unit),
+    head: printable(fleet.unit_head),
     value: ({ weight }) => weight,
-    cell: ({ weight }) => make("td", {}, weight === null ? "" : number(weight)),
+    cell: ({ weight }) => numberCell(weight === null ? "" : number(weight)),
   },
   {
     name: "grade",
@@ -76,7 +81,7 @@ const HOST_COLUMNS = [
     head: "CPU time",
     hint: "of the target, while it was sampled",
     value: ({ cpu }) => cpu,
-    cell: ({ cpu }) => make("td", {}, cpu === null ? "" : seconds(cpu)),
+    cell: ({ cpu }) => numberCell(cpu === null ? "" : seconds(cpu)),
   },
   {
     name: "self",
@@ -103,7 +108,7 @@ const HOST_COLUMNS = [
 ];
 const BEFORE_FIGURES = 3; // columns
 
-const seconds = (time) => `${time.toLocaleString("en-US", { maximumFractionDigits: 1 })} s`;
+const seconds = (time) => `${time.toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 })} s`;
 
 function hostLabel({ name, report }) {
   const shown = printable(name);
@@ -158,13 +163,19 @@ function functionList(bars) {
   return list;
 }
 
-function factList({ groups, grade, reason, facts }) {
+function factList({ status, groups, weight, cpu, grade, reason, facts }) {
   const list = make("dl");
-  const told = [["groups", groups.join(", ")], ["quality", [grade, reason].filter(Boolean).join(": ")]];
+  const told = [
+    ["status", status],
+    ["groups", groups.join(", ")],
+    [fleet.unit, weight === null ? "" : number(weight)],
+    ["CPU time", cpu === null ? "" : seconds(cpu)],
+    ["quality", [grade, reason].filter(Boolean).join(": ")],
+  ];
   for (const [name, value] of [...told, ...facts]) {
     if (value) list.append(make("dt", {}, printable(name)), make("dd", {}, printable(value)));
   }
-  return list.firstChild && list;
+  return list;
 }
 
 function problemList(problems) {
@@ -183,9 +194,12 @@ function showOutliers(hosts) {
   const shown = outliers.slice(0, MOST_TOLD).map((host) => {
     const article = make("article");
     const title = make("h3");
-    title.append(hostLabel(host), " ", make("strong", {}, `${share(host.distance)} elsewhere`));
-    if (host.noise !== null) title.append(make("small", {}, ` (chance alone: ${share(host.noise)})`));
-    article.append(title);
+    title.append(hostLabel(host));
+    const distance = make("p");
+    distance.append(make("strong", {}, `${share(host.distance)} of it elsewhere`));
+    if (host.noise !== null)
+      distance.append(make("small", {}, ` (chance alone: ${share(host.noise)})`));
+    article.append(title, distance);
     const differences = host.differences.slice(0, MOST_TOLD_FUNCTIONS);
     if (differences.length) article.append(differencesTable(differences));
     return article;

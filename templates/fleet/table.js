@@ -138,7 +138,7 @@ function isNumeric({ value }, items) {
   return items.some((item) => typeof value(item) === "number");
 }
 
-// The head of a row that can be opened: a button, the name, and a mark where it differs.
+// The head of a row that can be opened: a button, and the name.
 function openerCell(item, label) {
   const cell = make("th", { scope: "row" });
   const button = make("button", {
@@ -149,6 +149,9 @@ function openerCell(item, label) {
     "aria-label": `Details of ${printable(item.name)}`,
   });
   cell.append(button, label);
-  if (item.differs) cell.append(make("strong", { class: "mark" }, "differs"));
   return cell;
+}
+
+function differsMark() {
+  return make("strong", { class: "mark" }, "differs");
 }
