@@ -7,7 +7,7 @@ const GROUP_COLUMNS = [
     value: ({ name }) => name,
     cell(group) {
       const cell = openerCell(group, make("span", { class: "name" }, printable(group.name)));
-      if (group.differs) cell.append(differsMark());
+      if (group.differs) cell.append(" ", differsMark());
       return cell;
     },
   },

@@ -7,6 +7,8 @@ const DISTANCE_HINT =
 function readHosts() {
   return fleet.hosts.map((told) => {
     const host = {
+      name: "",
+      status: "",
       groups: [],
       error: "",
       weight: null,
@@ -43,7 +45,7 @@ const HOST_COLUMNS = [
     cell({ status, differs }) {
       const cell = make("td", { class: status === "ok" ? "status" : "status bad" });
       cell.append(make("span", {}, status));
-      if (differs) cell.append(differsMark());
+      if (differs) cell.append(" ", differsMark());
       return cell;
     },
   },

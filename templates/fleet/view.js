@@ -63,6 +63,7 @@ function restore() {
   if (!profile) return;
   const { left, right } = parseView(state.zoom) ?? charts.zoom.whole();
   charts.zoom.look(left, right);
+  showReset();
 }
 
 function show(next) {
