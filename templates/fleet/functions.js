@@ -4,17 +4,14 @@ const fleet = takeData("fleet");
 
 const share = (part) => `${(100 * part).toFixed(1)} %`;
 
-function functionOf(index) {
-  const { name, kind, colour } = fleet.functions;
-  return {
-    name: printable(name[index]) || "[unknown]",
-    kind: fleet.kinds[kind[index]],
-    colour: `#${colour.slice(6 * index, 6 * index + 6)}`,
-  };
-}
+const functions = fleet.functions.name.map((name, index) => ({
+  name: printable(name) || "[unknown]",
+  kind: fleet.kinds[fleet.functions.kind[index]],
+  colour: `#${fleet.functions.colour.slice(6 * index, 6 * index + 6)}`,
+}));
 
 function named(tag, index) {
-  const { name, kind, colour } = functionOf(index);
+  const { name, kind, colour } = functions[index];
   const element = make(tag, { class: "function", title: name });
   const swatch = make("span", { class: "swatch", "aria-hidden": "true", title: kind });
   swatch.style.background = colour;
@@ -22,16 +19,18 @@ function named(tag, index) {
   return element;
 }
 
-// A host's largest functions beside each other; what is left is the rest.
+// A host's largest functions beside each other; what is left is the rest. It is one element: of a
+// thousand hosts, pieces would be what the browser has most of.
 function stackedBar(bars) {
-  const element = make("div", { class: "stacked" });
-  for (const [index, part] of bars) {
-    const { name, colour } = functionOf(index);
-    const piece = make("span", { title: `${name} ${share(part)}` });
-    piece.style.setProperty("--colour", colour);
-    piece.style.width = `${100 * part}%`;
-    element.append(piece);
-  }
+  const lines = bars.map(([index, part]) => `${share(part)} ${functions[index].name}`);
+  const element = make("div", { class: "stacked", role: "img", title: lines.join("\n") });
+  let end = 0;
+  const stops = bars.map(([index, part]) => {
+    end += 100 * part;
+    const colour = `color-mix(in srgb, ${functions[index].colour} var(--strength), #000)`;
+    return `${colour} 0 calc(${end}% - 1px), var(--background) 0 ${end}%`;
+  });
+  element.style.background = `linear-gradient(to right, ${stops.join(", ")}, var(--narrow) 0)`;
   return element;
 }
 
@@ -96,13 +95,14 @@ const HOT_COLUMNS = [
 HOT_COLUMNS.push({
   name: "name",
   head: "Function",
+  isText: true,
   value: ({ name }) => name,
   cell: ({ index }) => named("td", index),
 });
 
 function readHottest() {
   return fleet.hottest.map(([index, ...figures]) => {
-    const { name } = functionOf(index);
+    const { name } = functions[index];
     return { index, figures, name, text: name.toLowerCase() };
   });
 }

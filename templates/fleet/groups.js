@@ -3,6 +3,7 @@
 const GROUP_COLUMNS = [
   {
     name: "name",
+    isText: true,
     head: "Group",
     value: ({ name }) => name,
     cell(group) {

@@ -24,8 +24,8 @@ function readHosts() {
       problems: [],
       ...told,
     };
-    const functions = [...host.bars, ...host.differences].map(([index]) => functionOf(index).name);
-    const words = [host.name, ...host.groups, host.error, ...functions];
+    const shown = [...host.bars, ...host.differences].map(([index]) => functions[index].name);
+    const words = [host.name, ...host.groups, host.error, ...shown];
     host.text = words.join("\n").toLowerCase();
     return host;
   });
@@ -34,12 +34,14 @@ function readHosts() {
 const HOST_COLUMNS = [
   {
     name: "name",
+    isText: true,
     head: "Host",
     value: ({ name }) => name,
     cell: (host) => openerCell(host, hostLabel(host)),
   },
   {
     name: "status",
+    isText: true,
     head: "Status",
     value: ({ status }) => status,
     cell({ status, differs }) {
@@ -51,6 +53,7 @@ const HOST_COLUMNS = [
   },
   {
     name: "groups",
+    isText: true,
     head: "Groups",
     value: ({ groups }) => groups.join(", ") || null,
     cell({ groups }) {
@@ -94,8 +97,9 @@ const HOST_COLUMNS = [
   },
   {
     name: "top",
+    isText: true,
     head: "Top function",
-    value: ({ bars }) => (bars.length ? functionOf(bars[0][0]).name : null),
+    value: ({ bars }) => (bars.length ? functions[bars[0][0]].name : null),
     cell: ({ bars }) => (bars.length ? named("td", bars[0][0]) : make("td")),
   },
   {

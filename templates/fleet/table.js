@@ -3,8 +3,8 @@
 const collator = new Intl.Collator("en", { numeric: true }); // web-2 before web-10
 
 class SortedTable {
-  // A column has a name, a head, what rows are sorted by (`value`; text or numbers, null comes last)
-  // and what is in a row's `cell`; numbers begin with the largest. A row is as `filled`, if that
+  // A column has a name, a head, what rows are sorted by (`value`; null comes last) and
+  // what is in a row's `cell`. Texts begin with the first (`isText`), numbers with the largest. A row is as `filled`, if that
   // gives cells. `told` has sorted(column), and toggled(item) where rows open a `detail`.
   constructor(element, columns, told) {
     this.columns = columns;
@@ -40,7 +40,7 @@ class SortedTable {
     this.items = (column ? sorted(items, column, up) : items).slice(0, most);
     this.heads.forEach((head, index) => {
       if (!this.columns[index].value) return;
-      const direction = isNumeric(this.columns[index], items) === up ? "ascending" : "descending";
+      const direction = Boolean(this.columns[index].isText) !== up ? "ascending" : "descending";
       head.setAttribute("aria-sort", this.columns[index] === column ? direction : "none");
     });
     const rows = this.items.map((item) => this.row(item));
@@ -125,17 +125,13 @@ function reachable(row, tabIndex) {
 }
 
 function sorted(items, column, up) {
-  const sign = isNumeric(column, items) === up ? 1 : -1;
+  const sign = Boolean(column.isText) !== up ? 1 : -1;
   const values = new Map(items.map((item) => [item, column.value(item)]));
   return [...items].sort((one, other) => {
     const [a, b] = [values.get(one), values.get(other)];
     if (a === null || b === null) return Number(a === null) - Number(b === null);
-    return sign * (typeof a === "string" ? collator.compare(a, b) : a - b);
+    return sign * (column.isText ? collator.compare(a, b) : a - b);
   });
-}
-
-function isNumeric({ value }, items) {
-  return items.some((item) => typeof value(item) === "number");
 }
 
 // The head of a row that can be opened: a button, and the name.

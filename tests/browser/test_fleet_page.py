@@ -224,13 +224,21 @@ def test_a_host_s_name_leads_to_its_own_report(pages: Pages) -> None:
 def test_a_bar_has_the_colours_of_the_graph_and_says_what_is_in_it(pages: Pages) -> None:
     page = open_fleet(pages)
     bars = BY_NAME[name_of(3)].bars[:8]
-    pieces = row_of(page, name_of(3)).locator(".stacked span")
-    titles = pieces.evaluate_all("all => all.map(each => each.title)")
-    assert titles == [f"{bar.name} {100 * bar.share:.1f} %" for bar in bars]
-    fills = pieces.evaluate_all("all => all.map(each => getComputedStyle(each).backgroundColor)")
-    assert fills[0] == "rgb({}, {}, {})".format(*bytes.fromhex(colour(*bars[0][:2])[1:]))
-    share = pieces.first.evaluate("each => each.offsetWidth / each.parentElement.offsetWidth")
-    assert share == pytest.approx(bars[0].share, abs=0.02)
+    stacked = row_of(page, name_of(3)).locator(".stacked")
+    lines = [f"{100 * bar.share:.1f} % {bar.name}" for bar in bars]
+    assert stacked.get_attribute("title") == "\n".join(lines)
+    # A screen reader has the same.
+    expect(stacked).to_have_accessible_name(" ".join(lines))
+    picture = stacked.evaluate("each => getComputedStyle(each).backgroundImage")
+    shades = [
+        tuple(round(float(part) * 255) for part in shade.split())
+        for shade in re.findall(r"color\(srgb ([\d. ]+)\)", picture)
+    ]
+    # Each begins and ends.
+    assert shades[::2] == [tuple(bytes.fromhex(colour(*bar[:2])[1:])) for bar in bars]
+    first = re.search(r"([\d.]+)%", picture)
+    assert first is not None
+    assert float(first[1]) == pytest.approx(100 * bars[0].share, abs=0.01)
 
 
 def test_the_address_holds_the_view(pages: Pages) -> None:
