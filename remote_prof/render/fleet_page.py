@@ -43,7 +43,6 @@ SCRIPTS = (
 MOST_HOT = 500  # functions that are in the page
 _MOST_BARS = 8
 _DIGITS = 5  # of a share: a thousandth of a per cent
-_COLUMNS = ("Host", "Groups", "Status", "Distance", "Quality", "CPU time", "Top function")
 _STATUS_WORDS = {
     "failed": "failed",
     "unreachable": "could not be reached",
@@ -141,7 +140,7 @@ def render_fleet_page(page: FleetPage) -> bytes:
             f"<dt>{text_of(name)}</dt><dd>{text_of(value)}</dd>"
             for name, value in page.facts.items()
         ),
-        columns=heads_of((*_COLUMNS[:4], _unit_head(page.unit), *_COLUMNS[4:])),
+        columns=heads_of(_plain_heads(page.unit)),
         rows="".join(row_of(_plain_cells(host)) for host in hosts),
     )
 
@@ -178,6 +177,11 @@ def _unit_head(unit: str) -> str:
 def _address(path: str) -> str:
     # Whatever it is, it is below the page.
     return text_of("./" + quote(path, errors="replace"))
+
+
+def _plain_heads(unit: str) -> tuple[str, ...]:
+    figures = _unit_head(unit), "Quality", "CPU time", "Top function"
+    return "Host", "Groups", "Status", "Distance", *figures
 
 
 def _plain_cells(host: HostRow) -> Iterator[str]:
