@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from remote_prof.fleet.invocation import Outcome
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host, Library
+    from remote_prof.run.result import HostResult
     from remote_prof.settings import ResolvedSettings
 
 
@@ -94,28 +95,32 @@ def finish(
             remember_containers(result.record.name, result.containers)
         summary.show_problems(result, verbose=verbose, alone=alone)
         if not as_json and (alone or verbose):
-            summary.show(result, outcome.directory, verbose=verbose)
+            summary.show(_whole(result, outcome), outcome.directory, verbose=verbose)
+    for problem in outcome.problems:
+        console.problem(problem)
     if as_json:
         console.write(dump_manifest(outcome.manifest).decode())
-    elif not alone:
-        summary.show_recap(outcome)
-        _show_fleet(outcome)
+    elif outcome.fleet is not None:
+        from remote_prof.cli.fleet_summary import show_recap
+
+        show_recap(outcome, outcome.fleet)
     if open_graph:
         summary.open_graph(outcome)
     return outcome.exit_code
 
 
-def _show_fleet(outcome: Outcome) -> None:
-    from remote_prof.cli.top import show_standings
-    from remote_prof.profile.outliers import FEWEST_HOSTS, rank_hosts
+def _whole(result: HostResult, outcome: Outcome) -> HostResult:
+    """Return a result with its analysis, which is not kept where there are several."""
+    from remote_prof.run.remake import load_analysis
 
-    profiles = {
-        result.record.name: result.analysis.profile
-        for result in outcome.results
-        if result.analysis is not None
-    }
-    if len(profiles) >= FEWEST_HOSTS:
-        show_standings(rank_hosts(profiles))
+    record, manifest = result.record, outcome.manifest
+    if result.analysis is not None or not record.quality:
+        return result
+    request = manifest.request
+    analysis = load_analysis(
+        outcome.directory, manifest, record, keep_offsets=request.offsets, view=request.view
+    )
+    return replace(result, analysis=analysis)
 
 
 def dry_run(

@@ -13,8 +13,11 @@ from typing import Any
 
 from remote_prof import __version__
 from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.fleet.answer import Fleet
+from remote_prof.fleet.files import add_missing, write_fleet
 from remote_prof.fleet.policy import Policy
 from remote_prof.fleet.shift import Shift
+from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import run_job
@@ -33,13 +36,19 @@ _WRITING_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run. ``stopped`` says why hosts were not begun, where it was not the user."""
+    """A finished run.
+
+    ``stopped`` says why hosts were not begun, where it was not the user. Of several hosts
+    ``fleet`` has what they say together, and ``results`` have no analyses.
+    """
 
     directory: RunDirectory
     manifest: Manifest
     results: tuple[HostResult, ...]
     exit_code: ExitCode
     stopped: str = ""
+    fleet: Fleet | None = None
+    problems: tuple[Problem, ...] = ()
 
     @property
     def not_begun(self) -> tuple[str, ...]:
@@ -112,7 +121,9 @@ def _work_off(
     policy: Policy,
 ) -> Outcome:
     interrupt = Interrupt()
-    ledger = _Ledger(directory, manifest)
+    alone = len(manifest.request.hosts) == 1
+    fleet = None if alone else Fleet()
+    ledger = _Ledger(directory, manifest, fleet)
 
     def call(job: HostJob) -> HostResult:
         return run_job(replace(job, directory=directory.path), manifest, interrupt, watch, lines)
@@ -132,11 +143,28 @@ def _work_off(
             ledger.write()
         _note_retries(directory, ledger.manifest)
     results = ledger.in_order()
-    alone = len(manifest.request.hosts) == 1
     code = exit_code(results, interrupted=interrupt.requested, alone=alone)
     if stopped and code is ExitCode.OK:
         code = ExitCode.SOME_FAILED
-    return Outcome(directory, ledger.manifest, results, code, stopped)
+    manifest, problems = _answer(directory, ledger.manifest, fleet)
+    return Outcome(directory, manifest, results, code, stopped, fleet, problems)
+
+
+def _answer(
+    directory: RunDirectory, manifest: Manifest, fleet: Fleet | None
+) -> tuple[Manifest, tuple[Problem, ...]]:
+    """Write what several hosts say together. That this fails takes nothing from them."""
+    if fleet is None:
+        return manifest, ()
+    request = manifest.request
+    try:
+        # Of a run that is gone on with, there is more than was seen now.
+        add_missing(fleet, directory, manifest, keep_offsets=request.offsets, view=request.view)
+        return write_fleet(directory, manifest, fleet, request.formats), ()
+    except RemoteProfError as error:
+        what = f"the files of all hosts together could not be made: {error.what}"
+        hint = error.hint or f"try again: remote-prof fleet {manifest.run_id}"
+        return manifest, (Problem(Severity.WARNING, what, error.evidence, hint),)
 
 
 def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
@@ -164,9 +192,10 @@ class _Here(Executor):
 class _Ledger:
     """The results that have come, and the manifest that tells them."""
 
-    def __init__(self, directory: RunDirectory, manifest: Manifest) -> None:
+    def __init__(self, directory: RunDirectory, manifest: Manifest, fleet: Fleet | None) -> None:
         self.manifest = manifest
         self._directory = directory
+        self._fleet = fleet
         # As they were named, whichever is ready first.
         self._places = {name: place for place, name in enumerate(manifest.request.hosts)}
         self._results: list[HostResult] = []
@@ -174,7 +203,10 @@ class _Ledger:
         self._not_before = 0.0
 
     def take(self, result: HostResult) -> None:
-        """Note a result; sooner or later it is written."""
+        """Note a result; sooner or later it is written. Profiles of several hosts are added up."""
+        if self._fleet is not None and result.analysis is not None:
+            self._fleet.add(result.record.name, result.analysis)
+            result.analysis = None
         self._results.append(result)
         self._unwritten.append(result)
         if time.monotonic() >= self._not_before:
