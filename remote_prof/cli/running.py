@@ -47,6 +47,7 @@ def start(
             watch=watch,
             command=sys.argv,
             policy=Policy.of(settings.values),
+            executor=settings.values.executor,
         )
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
@@ -78,7 +79,8 @@ def resume(
         console.note(f"run {directory.path.name} is finished: every host has a result")
         return ExitCode.OK
     with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch, Policy.of(settings.values))
+        values = settings.values
+        outcome = resume_jobs(jobs, directory, watch, Policy.of(values), values.executor)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 

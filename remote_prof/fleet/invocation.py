@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from remote_prof import __version__
-from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.errors import ExitCode, RemoteProfError, UsageError
 from remote_prof.fleet.answer import Fleet
 from remote_prof.fleet.files import add_missing, write_fleet
+from remote_prof.fleet.parcel import refuse_secrets
+from remote_prof.fleet.places import Local, Place
 from remote_prof.fleet.policy import Policy
 from remote_prof.fleet.shift import Shift
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.job import run_job
 from remote_prof.run.launch import find_launch, forget_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
 from remote_prof.run.prepare import HostJob
 from remote_prof.run.result import HostResult, Watch
-from remote_prof.transport import Lines
 
 RETRY = "hosts.retry"
+THREADS = "threads"
+
+if TYPE_CHECKING:
+    from remote_prof.fleet.cluster import Cluster
 
 # Of the time, at most that part goes into writing run.json while hosts are at work: it grows with
 # each, and is written whole.
@@ -64,6 +67,7 @@ def run_jobs(
     watch: Watch,
     command: Sequence[str],
     policy: Policy = Policy(),  # noqa: B008  it is frozen
+    executor: str = THREADS,
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
 
@@ -85,7 +89,7 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch, policy)
+    return _work_off(jobs, directory, manifest, watch, policy, executor)
 
 
 def resume_jobs(
@@ -93,13 +97,14 @@ def resume_jobs(
     directory: RunDirectory,
     watch: Watch,
     policy: Policy = Policy(),  # noqa: B008  it is frozen
+    executor: str = THREADS,
 ) -> Outcome:
     """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
 
     Raises RemoteProfError where the results cannot be written, UsageError where another process
     is at work on the run.
     """
-    return _work_off(jobs, directory, directory.load_manifest(), watch, policy)
+    return _work_off(jobs, directory, directory.load_manifest(), watch, policy, executor)
 
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
@@ -119,27 +124,26 @@ def _work_off(
     manifest: Manifest,
     watch: Watch,
     policy: Policy,
+    executor: str,
 ) -> Outcome:
+    if executor != THREADS:
+        for job in jobs:
+            refuse_secrets(job.host)
     interrupt = Interrupt()
     alone = len(manifest.request.hosts) == 1
     fleet = None if alone else Fleet()
     ledger = _Ledger(directory, manifest, fleet)
+    place: Place
+    if executor == THREADS:
+        place = Local(directory, manifest, interrupt, watch, min(policy.forks, len(jobs)))
+    else:
+        place = _cluster(executor)(executor, directory, manifest, interrupt, watch)
 
-    def call(job: HostJob) -> HostResult:
-        return run_job(replace(job, directory=directory.path), manifest, interrupt, watch, lines)
-
-    with directory.locked(), interrupt.heard(), Lines() as lines:
-        forks = min(policy.forks, len(jobs))
-        if forks > 1:
-            pool = ThreadPoolExecutor(forks, thread_name_prefix="host")
-            try:
-                with interrupt.left_to_threads():
-                    stopped = Shift(policy, pool, call, interrupt, ledger.take).run(jobs)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-                ledger.write()
-        else:
-            stopped = Shift(policy, _Here(), call, interrupt, ledger.take).run(jobs)
+    with directory.locked(), interrupt.heard():
+        try:
+            with place:
+                stopped = Shift(policy, place, interrupt, ledger.take).run(jobs)
+        finally:
             ledger.write()
         _note_retries(directory, ledger.manifest)
     results = ledger.in_order()
@@ -148,6 +152,18 @@ def _work_off(
         code = ExitCode.SOME_FAILED
     manifest, problems = _answer(directory, ledger.manifest, fleet)
     return Outcome(directory, manifest, results, code, stopped, fleet, problems)
+
+
+def _cluster(address: str) -> type[Cluster]:
+    try:
+        from remote_prof.fleet.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(
+            f"Dask is not installed: --executor {address} needs it",
+            evidence=str(error),
+            hint="pip install 'remote-prof[dask]'",
+        ) from None
+    return Cluster
 
 
 def _answer(
@@ -178,15 +194,6 @@ def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
             directory.write(path, "".join(f"{name}\n" for name in again).encode(), raw=False)
     else:
         path.unlink(missing_ok=True)
-
-
-class _Here(Executor):
-    """Works in the thread that asks: the main one, where signals come."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 class _Ledger:
