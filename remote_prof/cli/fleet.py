@@ -83,7 +83,8 @@ def fleet(
     for name in whole.without(manifest.request.hosts):
         console.note(f"{name} has no samples")
     show_standings(whole.standings())
-    show_groups(groups)
+    if compare_by:
+        show_groups(groups, compare_by)
     console.line("")
     console.line(f"page: {directory.path / PAGE}", style="bold")
     for artifact in updated.fleet:

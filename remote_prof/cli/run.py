@@ -166,6 +166,14 @@ def run(
         ),
     ] = None,
     as_json: options.AsJson = False,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what happens, as it happens, as JSON lines.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
     open_graph: Annotated[
         bool, typer.Option("--open", help="Open the flame graph.", rich_help_panel=_RESULT)
     ] = False,
@@ -244,6 +252,7 @@ def run(
             resume,
             settings,
             flags,
+            events=events,
             refused=dry_run or missing_ok or any(word is not None for word in others),
             as_json=as_json,
             open_graph=open_graph,
@@ -275,6 +284,7 @@ def run(
         script=text,
         library=library,
         missing_ok=missing_ok,
+        events=events,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,

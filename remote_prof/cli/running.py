@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
@@ -13,9 +16,13 @@ from remote_prof.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from remote_prof.cli import flag_sets
+    from remote_prof.console.progress import Watcher
+    from remote_prof.fleet.events import Events
     from remote_prof.fleet.invocation import Outcome
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host, Library
+    from remote_prof.run.manifest import HostRecord
+    from remote_prof.run.prepare import HostJob
     from remote_prof.run.result import HostResult
     from remote_prof.settings import ResolvedSettings
 
@@ -29,6 +36,7 @@ def start(
     script: str,
     library: tuple[Library, str] | None,
     missing_ok: bool,
+    events: str | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -40,15 +48,17 @@ def start(
 
     jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
     jobs = [replace(job, missing_ok=missing_ok) for job in jobs]
-    with console.progress(jobs[0].request.duration_s) as watch:
+    with listening(jobs, events) as told:
         outcome = run_jobs(
             jobs,
             results=results_directory(hosts, settings),
-            watch=watch,
+            watch=told.stage,
             command=sys.argv,
             policy=Policy.of(settings.values),
             executor=settings.values.executor,
+            ended=told.host,
         )
+        told.over(outcome)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 
@@ -58,6 +68,7 @@ def resume(
     flags: flag_sets.ConnectFlags,
     *,
     refused: bool,
+    events: str | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -78,10 +89,57 @@ def resume(
     if not jobs:
         console.note(f"run {directory.path.name} is finished: every host has a result")
         return ExitCode.OK
-    with console.progress(jobs[0].request.duration_s) as watch:
-        values = settings.values
-        outcome = resume_jobs(jobs, directory, watch, Policy.of(values), values.executor)
+    values = settings.values
+    with listening(jobs, events) as told:
+        outcome = resume_jobs(
+            jobs, directory, told.stage, Policy.of(values), values.executor, told.host
+        )
+        told.over(outcome)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Is told what happens to hosts: it shows that, and writes it down where it is wanted."""
+
+    shown: Watcher
+    events: Events | None = None
+
+    def stage(self, host: str, stage: str) -> None:
+        """Hear that a host comes to a stage."""
+        self.shown(host, stage)
+        if self.events is not None:
+            self.events.stage(host, stage)
+
+    def host(self, record: HostRecord) -> None:
+        """Hear what came of a host."""
+        self.shown.ended(record.name, record.status, record.error)
+        if self.events is not None:
+            self.events.host(record)
+
+    def over(self, outcome: Outcome) -> None:
+        """Hear how it all ended."""
+        if self.events is not None:
+            self.events.ended(outcome.exit_code)
+
+
+@contextmanager
+def listening(jobs: Sequence[HostJob], events: str | None = None) -> Iterator[Listener]:
+    """Give what hears of these jobs; ``events`` is a file for JSON lines. Raises UsageError."""
+    from remote_prof.console.progress import progress
+
+    first = jobs[0]
+    with ExitStack() as stack:
+        written = None
+        if events is not None:
+            from remote_prof.fleet.events import Events
+
+            written = stack.enter_context(Events(Path(events)))
+            written.begun(first.run_id, tuple(job.host.name for job in jobs))
+        with progress(first.request.duration_s, len(jobs)) as shown:
+            yield Listener(shown, written)
+    if written is not None and written.problem is not None:
+        console.problem(written.problem)
 
 
 def finish(
@@ -91,21 +149,24 @@ def finish(
     from remote_prof.cli import summary
     from remote_prof.run.manifest import dump_manifest
 
-    alone = len(outcome.manifest.request.hosts) == 1
+    alone = outcome.fleet is None
     for result in outcome.results:
         if result.containers:
             remember_containers(result.record.name, result.containers)
-        summary.show_problems(result, verbose=verbose, alone=alone)
+        if alone:
+            summary.show_problems(result, verbose=verbose)
         if not as_json and (alone or verbose):
             summary.show(_whole(result, outcome), outcome.directory, verbose=verbose)
+    if not alone:
+        from remote_prof.cli import fleet_summary
+
+        fleet_summary.show_problems(outcome.results, verbose=verbose)
     for problem in outcome.problems:
         console.problem(problem)
     if as_json:
         console.write(dump_manifest(outcome.manifest).decode())
     elif outcome.fleet is not None:
-        from remote_prof.cli.fleet_summary import show_recap
-
-        show_recap(outcome, outcome.fleet)
+        fleet_summary.show_recap(outcome, outcome.fleet)
     if open_graph:
         summary.open_graph(outcome)
     return outcome.exit_code

@@ -26,14 +26,12 @@ _TOP = 8
 _EVERYWHERE = 0.98
 
 
-def show_problems(result: HostResult, *, verbose: int, alone: bool = True) -> None:
-    """Print what a host's run had to say, its error last; whose it is, if it is not ``alone``."""
-    name = result.record.name
+def show_problems(result: HostResult, *, verbose: int) -> None:
+    """Print what a host's run had to say, its error last."""
     for problem in result.record.problems:
         told_below = result.error is not None and problem.what == result.error.what
         if not told_below and (verbose or problem.severity is not Severity.NOTE):
-            whose = "" if alone or problem.what.startswith(f"{name}: ") else f"{name}: "
-            console.problem(dataclasses.replace(problem, what=whose + problem.what))
+            console.problem(problem)
     if result.error:
         console.error(result.error)
 

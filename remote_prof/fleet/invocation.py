@@ -24,7 +24,7 @@ from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.launch import find_launch, forget_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
 from remote_prof.run.prepare import HostJob
-from remote_prof.run.result import HostResult, Watch
+from remote_prof.run.result import Ended, HostResult, Watch
 
 RETRY = "hosts.retry"
 THREADS = "threads"
@@ -68,6 +68,7 @@ def run_jobs(
     command: Sequence[str],
     policy: Policy = Policy(),  # noqa: B008  it is frozen
     executor: str = THREADS,
+    ended: Ended = lambda _: None,
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
 
@@ -89,7 +90,7 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch, policy, executor)
+    return _work_off(jobs, directory, manifest, watch, policy, executor, ended)
 
 
 def resume_jobs(
@@ -98,13 +99,14 @@ def resume_jobs(
     watch: Watch,
     policy: Policy = Policy(),  # noqa: B008  it is frozen
     executor: str = THREADS,
+    ended: Ended = lambda _: None,
 ) -> Outcome:
     """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
 
     Raises RemoteProfError where the results cannot be written, UsageError where another process
     is at work on the run.
     """
-    return _work_off(jobs, directory, directory.load_manifest(), watch, policy, executor)
+    return _work_off(jobs, directory, directory.load_manifest(), watch, policy, executor, ended)
 
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
@@ -125,6 +127,7 @@ def _work_off(
     watch: Watch,
     policy: Policy,
     executor: str,
+    ended: Ended,
 ) -> Outcome:
     if executor != THREADS:
         for job in jobs:
@@ -132,7 +135,7 @@ def _work_off(
     interrupt = Interrupt()
     alone = len(manifest.request.hosts) == 1
     fleet = None if alone else Fleet()
-    ledger = _Ledger(directory, manifest, fleet)
+    ledger = _Ledger(directory, manifest, fleet, ended)
     place: Place
     if executor == THREADS:
         place = Local(directory, manifest, interrupt, watch, min(policy.forks, len(jobs)))
@@ -142,7 +145,7 @@ def _work_off(
     with directory.locked(), interrupt.heard():
         try:
             with place:
-                stopped = Shift(policy, place, interrupt, ledger.take).run(jobs)
+                stopped = Shift(policy, place, interrupt, ledger.take, watch).run(jobs)
         finally:
             ledger.write()
         _note_retries(directory, ledger.manifest)
@@ -199,10 +202,13 @@ def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
 class _Ledger:
     """The results that have come, and the manifest that tells them."""
 
-    def __init__(self, directory: RunDirectory, manifest: Manifest, fleet: Fleet | None) -> None:
+    def __init__(
+        self, directory: RunDirectory, manifest: Manifest, fleet: Fleet | None, ended: Ended
+    ) -> None:
         self.manifest = manifest
         self._directory = directory
         self._fleet = fleet
+        self._ended = ended
         # As they were named, whichever is ready first.
         self._places = {name: place for place, name in enumerate(manifest.request.hosts)}
         self._results: list[HostResult] = []
@@ -214,6 +220,7 @@ class _Ledger:
         if self._fleet is not None and result.analysis is not None:
             self._fleet.add(result.record.name, result.analysis)
             result.analysis = None
+        self._ended(result.record)
         self._results.append(result)
         self._unwritten.append(result)
         if time.monotonic() >= self._not_before:

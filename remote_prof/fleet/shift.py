@@ -16,7 +16,7 @@ from remote_prof.fleet.policy import Policy, retry_pause_s
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.manifest import Status
 from remote_prof.run.prepare import HostJob
-from remote_prof.run.result import HostResult
+from remote_prof.run.result import HostResult, Watch
 
 _LOOK_S = 0.2
 _FAILURES = (Status.FAILED, Status.UNREACHABLE)
@@ -37,11 +37,14 @@ class _Turn:
 class Shift:
     """Works jobs off, and hands each result to ``take`` in the thread that ``run`` is called in."""
 
-    def __init__(self, policy: Policy, place: Place, interrupt: Interrupt, take: Take) -> None:
+    def __init__(
+        self, policy: Policy, place: Place, interrupt: Interrupt, take: Take, watch: Watch
+    ) -> None:
         self._policy = policy
         self._place = place
         self._interrupt = interrupt
         self._take = take
+        self._watch = watch
         self._at_work: dict[Future[HostResult], _Turn] = {}
         self._waiting: list[_Turn] = []
         self._next_at = 0.0
@@ -71,6 +74,7 @@ class Shift:
                     turn.not_before = time.monotonic() + retry_pause_s(turn.tries)
                     turn.result = result
                     self._waiting.append(turn)
+                    self._watch(turn.job.host.name, "cannot be reached: it is tried again")
                     continue
                 self._take(result)
                 failed += result.record.status in _FAILURES
