@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from remote_prof.console.progress import Watcher
     from remote_prof.fleet.events import Events
     from remote_prof.fleet.invocation import Outcome
+    from remote_prof.fleet.rounds import Rounds
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host, Library
     from remote_prof.run.manifest import HostRecord
@@ -36,30 +37,38 @@ def start(
     script: str,
     library: tuple[Library, str] | None,
     missing_ok: bool,
+    rounds: Rounds | None,
     events: str | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
 ) -> int:
-    """Run on these hosts, and return the exit code."""
+    """Run on these hosts, once or in rounds, and return the exit code."""
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.fleet.invocation import run_jobs
     from remote_prof.fleet.policy import Policy
 
-    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
-    jobs = [replace(job, missing_ok=missing_ok) for job in jobs]
-    with listening(jobs, events) as told:
-        outcome = run_jobs(
-            jobs,
-            results=results_directory(hosts, settings),
-            watch=told.stage,
-            command=sys.argv,
-            policy=Policy.of(settings.values),
-            executor=settings.values.executor,
-            ended=told.host,
-        )
-        told.over(outcome)
-    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+    def run() -> Outcome:
+        made = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
+        jobs = [replace(job, missing_ok=missing_ok) for job in made]
+        with listening(jobs, events) as told:
+            outcome = run_jobs(
+                jobs,
+                results=results_directory(hosts, settings),
+                watch=told.stage,
+                command=sys.argv,
+                policy=Policy.of(settings.values),
+                executor=settings.values.executor,
+                ended=told.host,
+            )
+            told.over(outcome)
+        return outcome
+
+    if rounds is not None:
+        from remote_prof.cli.rounds import work_off
+
+        return work_off(rounds, run, as_json=as_json)
+    return finish(run(), as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 
 def resume(

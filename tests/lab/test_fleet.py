@@ -181,3 +181,24 @@ def test_groups_are_told_apart_and_all_hosts_are_one_graph(lab: Lab, tool: Tool)
     assert compared.code == 0, compared.err
     assert f"{odd} (1 host) differs from the others" in compared.out
     assert ": count_compute" in compared.out
+
+
+def test_rounds_are_runs_of_their_own_and_told_over_time(
+    lab: Lab, tool: Tool, stock: Stock
+) -> None:
+    name = next(iter(lab.hosts))
+    running = tool.start("run", "-H", name, "-C", FLEET, "-d", 3, "--every", "20s", "--times", 3)
+    running.wait_for("round 2 begins in", 60)
+    running.wait_for("round 3 begins in", 60)
+    # Between two rounds nothing is on a host.
+    assert stock.left(lab.hosts[name]) == []
+    running.process.send_signal(signal.SIGINT)
+    done = running.end()
+    assert done.code == 130, done.err
+    assert len(list(done.results.iterdir())) == 2
+    lines = done.out.splitlines()
+    assert lines[0].startswith("round 1 of 3, ")
+    assert lines[1].startswith("round 2 of 3, ")
+    (header,) = [line for line in lines if line.startswith("began")]
+    assert "hot_leaf" in header
+    assert len([line for line in lines if " % " in line]) == 2
