@@ -17,6 +17,7 @@ from remote_prof.cli import (
     doctor,
     engines,
     fetch,
+    fleet,
     hosts,
     image,
     ps,
@@ -94,6 +95,7 @@ app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("convert", epilog=convert.EXAMPLES)(convert.convert)
 app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
 app.command("top", epilog=top.EXAMPLES)(top.top)
+app.command("fleet", epilog=fleet.EXAMPLES)(fleet.fleet)
 app.add_typer(runs.app, name="runs")
 app.add_typer(image.app, name="image")
 app.command("config", epilog=config.EXAMPLES)(config.config)

@@ -124,10 +124,11 @@ def _probe(job: HostJob, found: _Examined) -> _Examined:
     """Run for a moment, and say what it took; that nothing was on a CPU then does not matter."""
     from remote_prof.fleet.invocation import run_jobs
 
-    short = dataclasses.replace(job.request, duration_s=_PROBE_S, formats=())
+    request = job.request
+    alone = dataclasses.replace(request, hosts=(job.host.name,), duration_s=_PROBE_S, formats=())
     with tempfile.TemporaryDirectory(prefix="remote-prof-") as place:
         outcome = run_jobs(
-            [dataclasses.replace(job, request=short)],
+            [dataclasses.replace(job, request=alone)],
             results=Path(place),
             watch=lambda *_: None,
             command=sys.argv,

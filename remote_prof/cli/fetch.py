@@ -35,7 +35,7 @@ def fetch(
     """
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.cli.resuming import resumed_jobs
-    from remote_prof.cli.running import finish
+    from remote_prof.cli.running import finish, listening
     from remote_prof.fleet.invocation import is_held, resume_jobs
     from remote_prof.run.directory import RunDirectory
 
@@ -48,6 +48,6 @@ def fetch(
     if not jobs:
         console.note(f"no host holds anything of run {directory.path.name}")
         return ExitCode.OK
-    with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch)
+    with listening(jobs) as told:
+        outcome = resume_jobs(jobs, directory, told.stage, ended=told.host)
     return finish(outcome, as_json=as_json, verbose=verbose)

@@ -31,6 +31,14 @@ class FleetFlags:
             rich_help_panel=_FLEET,
         ),
     ] = None
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="threads|dask://HOST:PORT",
+            help="What works hosts off: this machine, or a Dask cluster near them (threads).",
+            rich_help_panel=_FLEET,
+        ),
+    ] = None
     serial: Annotated[
         str | None,
         typer.Option(

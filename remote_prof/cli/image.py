@@ -12,6 +12,7 @@ import typer
 
 from remote_prof import console
 from remote_prof.cli import flag_sets, image_hosts, options
+from remote_prof.console.progress import progress
 from remote_prof.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def build(
             f"no image can be built for {architecture}",
             hint=f"there are {', '.join(recipe.ARCHITECTURES)}: --arch",
         )
-    with console.progress(0) as watch:
+    with progress(0) as watch:
         image = build_image(
             architecture,
             mirror=mirror or recipe.MIRROR,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from remote_prof import console
+from remote_prof.console.progress import progress
 from remote_prof.errors import ExitCode, RemoteProfError, UnreachableError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def push_to(
             evidence=f"the host is {state.facts.architecture}; images here: {built}",
             hint=f"remote-prof image build --arch {architecture}",
         )
-    with console.progress(0) as watch:
+    with progress(0) as watch:
         link = Link(connection, lambda stage: watch(name, stage))
         pushed = Pusher(
             link,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from remote_prof.cli.completion import complete_container, complete_host, complete_run
+from remote_prof.errors import UsageError
+
+if TYPE_CHECKING:
+    from remote_prof.profile.hottest import WeightBy
 
 _WHERE = "Where"
 _PICTURE = "The picture"
@@ -146,6 +150,13 @@ MaxArtifactSize = Annotated[
         help="Largest file that is taken from a host: 500MB, 1GiB (256MiB).",
     ),
 ]
+Weight = Annotated[
+    str,
+    typer.Option(
+        metavar="samples|host",
+        help="Whether a host with more samples counts for more, or all the same.",
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(
@@ -154,3 +165,13 @@ RunName = Annotated[
         autocompletion=complete_run,
     ),
 ]
+
+
+def check_weight(written: str) -> WeightBy:
+    """Return what ``--weight`` means. Raises UsageError."""
+    from remote_prof.profile.hottest import WEIGHTINGS
+
+    weighting = next((each for each in WEIGHTINGS if each == written), None)
+    if weighting is None:
+        raise UsageError(f"--weight {written!r}: it is {' or '.join(WEIGHTINGS)}")
+    return weighting

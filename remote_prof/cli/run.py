@@ -43,6 +43,7 @@ the host cleans itself.
 
 _WHAT = "What to sample"
 _RESULT = "What comes out"
+_ROUNDS = "Rounds"
 
 
 @flag_sets.connects
@@ -166,6 +167,14 @@ def run(
         ),
     ] = None,
     as_json: options.AsJson = False,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write what happens, as it happens, as JSON lines.",
+            rich_help_panel=_RESULT,
+        ),
+    ] = None,
     open_graph: Annotated[
         bool, typer.Option("--open", help="Open the flame graph.", rich_help_panel=_RESULT)
     ] = False,
@@ -187,6 +196,22 @@ def run(
             "--missing-ok", help="A host without that container is skipped, and has not failed."
         ),
     ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Run again and again, that often.", rich_help_panel=_ROUNDS
+        ),
+    ] = None,
+    times: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many rounds.", rich_help_panel=_ROUNDS),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HH:MM", help="Begin no round after that time.", rich_help_panel=_ROUNDS
+        ),
+    ] = None,
     verbose: options.Verbose = 0,
     *,
     shown: flag_sets.ViewFlags,
@@ -204,6 +229,7 @@ def run(
         select_hosts,
         target_spec,
     )
+    from remote_prof.cli.rounds import read_rounds
     from remote_prof.fleet.policy import ordered
 
     settings = resolve_settings(
@@ -240,10 +266,12 @@ def run(
     if resume is not None:
         target = (host, container, label, pid, container_pid, process, scope)
         others = (*target, engine, event, image, image_policy, runner, *options_given.values())
+        others = (*others, every, times, until)
         return running.resume(
             resume,
             settings,
             flags,
+            events=events,
             refused=dry_run or missing_ok or any(word is not None for word in others),
             as_json=as_json,
             open_graph=open_graph,
@@ -275,6 +303,8 @@ def run(
         script=text,
         library=library,
         missing_ok=missing_ok,
+        rounds=read_rounds(every, times, until),
+        events=events,
         as_json=as_json,
         open_graph=open_graph,
         verbose=verbose,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote_prof import console
@@ -13,9 +16,15 @@ from remote_prof.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from remote_prof.cli import flag_sets
+    from remote_prof.console.progress import Watcher
+    from remote_prof.fleet.events import Events
     from remote_prof.fleet.invocation import Outcome
+    from remote_prof.fleet.rounds import Rounds
     from remote_prof.host.target import TargetSpec
     from remote_prof.records import Host, Library
+    from remote_prof.run.manifest import HostRecord
+    from remote_prof.run.prepare import HostJob
+    from remote_prof.run.result import HostResult
     from remote_prof.settings import ResolvedSettings
 
 
@@ -28,26 +37,38 @@ def start(
     script: str,
     library: tuple[Library, str] | None,
     missing_ok: bool,
+    rounds: Rounds | None,
+    events: str | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
 ) -> int:
-    """Run on these hosts, and return the exit code."""
+    """Run on these hosts, once or in rounds, and return the exit code."""
     from remote_prof.cli.invocation import make_jobs, results_directory
     from remote_prof.fleet.invocation import run_jobs
     from remote_prof.fleet.policy import Policy
 
-    jobs = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
-    jobs = [replace(job, missing_ok=missing_ok) for job in jobs]
-    with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = run_jobs(
-            jobs,
-            results=results_directory(hosts, settings),
-            watch=watch,
-            command=sys.argv,
-            policy=Policy.of(settings.values),
-        )
-    return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+    def run() -> Outcome:
+        made = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
+        jobs = [replace(job, missing_ok=missing_ok) for job in made]
+        with listening(jobs, events) as told:
+            outcome = run_jobs(
+                jobs,
+                results=results_directory(hosts, settings),
+                watch=told.stage,
+                command=sys.argv,
+                policy=Policy.of(settings.values),
+                executor=settings.values.executor,
+                ended=told.host,
+            )
+            told.over(outcome)
+        return outcome
+
+    if rounds is not None:
+        from remote_prof.cli.rounds import work_off
+
+        return work_off(rounds, run, as_json=as_json)
+    return finish(run(), as_json=as_json, open_graph=open_graph, verbose=verbose)
 
 
 def resume(
@@ -56,6 +77,7 @@ def resume(
     flags: flag_sets.ConnectFlags,
     *,
     refused: bool,
+    events: str | None,
     as_json: bool,
     open_graph: bool,
     verbose: int,
@@ -76,9 +98,57 @@ def resume(
     if not jobs:
         console.note(f"run {directory.path.name} is finished: every host has a result")
         return ExitCode.OK
-    with console.progress(jobs[0].request.duration_s) as watch:
-        outcome = resume_jobs(jobs, directory, watch, Policy.of(settings.values))
+    values = settings.values
+    with listening(jobs, events) as told:
+        outcome = resume_jobs(
+            jobs, directory, told.stage, Policy.of(values), values.executor, told.host
+        )
+        told.over(outcome)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Is told what happens to hosts: it shows that, and writes it down where it is wanted."""
+
+    shown: Watcher
+    events: Events | None = None
+
+    def stage(self, host: str, stage: str) -> None:
+        """Hear that a host comes to a stage."""
+        self.shown(host, stage)
+        if self.events is not None:
+            self.events.stage(host, stage)
+
+    def host(self, record: HostRecord) -> None:
+        """Hear what came of a host."""
+        self.shown.ended(record.name, record.status, record.error)
+        if self.events is not None:
+            self.events.host(record)
+
+    def over(self, outcome: Outcome) -> None:
+        """Hear how it all ended."""
+        if self.events is not None:
+            self.events.ended(outcome.exit_code)
+
+
+@contextmanager
+def listening(jobs: Sequence[HostJob], events: str | None = None) -> Iterator[Listener]:
+    """Give what hears of these jobs; ``events`` is a file for JSON lines. Raises UsageError."""
+    from remote_prof.console.progress import progress
+
+    first = jobs[0]
+    with ExitStack() as stack:
+        written = None
+        if events is not None:
+            from remote_prof.fleet.events import Events
+
+            written = stack.enter_context(Events(Path(events)))
+            written.begun(first.run_id, tuple(job.host.name for job in jobs))
+        with progress(first.request.duration_s, len(jobs)) as shown:
+            yield Listener(shown, written)
+    if written is not None and written.problem is not None:
+        console.problem(written.problem)
 
 
 def finish(
@@ -88,34 +158,41 @@ def finish(
     from remote_prof.cli import summary
     from remote_prof.run.manifest import dump_manifest
 
-    alone = len(outcome.manifest.request.hosts) == 1
+    alone = outcome.fleet is None
     for result in outcome.results:
         if result.containers:
             remember_containers(result.record.name, result.containers)
-        summary.show_problems(result, verbose=verbose, alone=alone)
+        if alone:
+            summary.show_problems(result, verbose=verbose)
         if not as_json and (alone or verbose):
-            summary.show(result, outcome.directory, verbose=verbose)
+            summary.show(_whole(result, outcome), outcome.directory, verbose=verbose)
+    if not alone:
+        from remote_prof.cli import fleet_summary
+
+        fleet_summary.show_problems(outcome.results, verbose=verbose)
+    for problem in outcome.problems:
+        console.problem(problem)
     if as_json:
         console.write(dump_manifest(outcome.manifest).decode())
-    elif not alone:
-        summary.show_recap(outcome)
-        _show_fleet(outcome)
+    elif outcome.fleet is not None:
+        fleet_summary.show_recap(outcome, outcome.fleet)
     if open_graph:
         summary.open_graph(outcome)
     return outcome.exit_code
 
 
-def _show_fleet(outcome: Outcome) -> None:
-    from remote_prof.cli.top import show_standings
-    from remote_prof.profile.outliers import FEWEST_HOSTS, rank_hosts
+def _whole(result: HostResult, outcome: Outcome) -> HostResult:
+    """Return a result with its analysis, which is not kept where there are several."""
+    from remote_prof.run.remake import load_analysis
 
-    profiles = {
-        result.record.name: result.analysis.profile
-        for result in outcome.results
-        if result.analysis is not None
-    }
-    if len(profiles) >= FEWEST_HOSTS:
-        show_standings(rank_hosts(profiles))
+    record, manifest = result.record, outcome.manifest
+    if result.analysis is not None or not record.quality:
+        return result
+    request = manifest.request
+    analysis = load_analysis(
+        outcome.directory, manifest, record, keep_offsets=request.offsets, view=request.view
+    )
+    return replace(result, analysis=analysis)
 
 
 def dry_run(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from remote_prof import console
-from remote_prof.fleet.invocation import RETRY
 from remote_prof.profile.quality import quality_text, tenths
 from remote_prof.profile.summary import top_functions
 from remote_prof.records import Severity
@@ -27,14 +26,12 @@ _TOP = 8
 _EVERYWHERE = 0.98
 
 
-def show_problems(result: HostResult, *, verbose: int, alone: bool = True) -> None:
-    """Print what a host's run had to say, its error last; whose it is, if it is not ``alone``."""
-    name = result.record.name
+def show_problems(result: HostResult, *, verbose: int) -> None:
+    """Print what a host's run had to say, its error last."""
     for problem in result.record.problems:
         told_below = result.error is not None and problem.what == result.error.what
         if not told_below and (verbose or problem.severity is not Severity.NOTE):
-            whose = "" if alone or problem.what.startswith(f"{name}: ") else f"{name}: "
-            console.problem(dataclasses.replace(problem, what=whose + problem.what))
+            console.problem(problem)
     if result.error:
         console.error(result.error)
 
@@ -60,38 +57,6 @@ def show(result: HostResult, directory: RunDirectory, *, verbose: int) -> None:
         console.line(f"report: {graphs['.html']}", style="bold")
     if not graphs:
         console.line(f"files: {directory.path / record.directory}")
-
-
-def show_recap(outcome: Outcome) -> None:
-    """Print a line for each of several hosts: what came of it."""
-    rows = [_recap(result) for result in outcome.results]
-    header = ("host", "status", "samples", "data", "self", "hottest function, or why there is none")
-    console.table(header, rows, right=(2, 4))
-    if outcome.not_begun:
-        why = f": {outcome.stopped}" if outcome.stopped else ""
-        console.line(f"{len(outcome.not_begun)} hosts were not begun{why}", style="bold")
-    console.line(f"files: {outcome.directory.path}", style="bold")
-    retry = outcome.directory.path / RETRY
-    if retry.exists():
-        run = outcome.manifest.run_id
-        console.note(f"again: remote-prof run --resume {run}; or anew, with --limit @{retry}")
-
-
-def _recap(result: HostResult) -> tuple[str, ...]:
-    record, analysis = result.record, result.analysis
-    if analysis is None or not analysis.profile.weights:
-        tried = f" (tried {record.tries} times)" if record.tries > 1 else ""
-        return (record.name, record.status, "", "", "", record.error + tried)
-    first = top_functions(analysis.profile, 1)[0]
-    verdict = analysis.quality.verdict
-    return (
-        record.name,
-        record.status,
-        str(analysis.quality.got),
-        verdict.grade if verdict else "",
-        tenths(first.self / analysis.profile.total),
-        first.name,
-    )
 
 
 def show_analysis(record: HostRecord, analysis: Analysis) -> None:

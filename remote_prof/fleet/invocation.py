@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from remote_prof import __version__
-from remote_prof.errors import ExitCode, RemoteProfError
+from remote_prof.errors import ExitCode, RemoteProfError, UsageError
+from remote_prof.fleet.answer import Fleet
+from remote_prof.fleet.files import add_missing, write_fleet
+from remote_prof.fleet.parcel import refuse_secrets
+from remote_prof.fleet.places import Local, Place
 from remote_prof.fleet.policy import Policy
 from remote_prof.fleet.shift import Shift
+from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.job import run_job
 from remote_prof.run.launch import find_launch, forget_launch, write_jobs
 from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
 from remote_prof.run.prepare import HostJob
-from remote_prof.run.result import HostResult, Watch
-from remote_prof.transport import Lines
+from remote_prof.run.result import Ended, HostResult, Watch
 
 RETRY = "hosts.retry"
+THREADS = "threads"
+
+if TYPE_CHECKING:
+    from remote_prof.fleet.cluster import Cluster
 
 # Of the time, at most that part goes into writing run.json while hosts are at work: it grows with
 # each, and is written whole.
@@ -33,13 +39,19 @@ _WRITING_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run. ``stopped`` says why hosts were not begun, where it was not the user."""
+    """A finished run.
+
+    ``stopped`` says why hosts were not begun, where it was not the user. Of several hosts
+    ``fleet`` has what they say together, and ``results`` have no analyses.
+    """
 
     directory: RunDirectory
     manifest: Manifest
     results: tuple[HostResult, ...]
     exit_code: ExitCode
     stopped: str = ""
+    fleet: Fleet | None = None
+    problems: tuple[Problem, ...] = ()
 
     @property
     def not_begun(self) -> tuple[str, ...]:
@@ -55,6 +67,8 @@ def run_jobs(
     watch: Watch,
     command: Sequence[str],
     policy: Policy = Policy(),  # noqa: B008  it is frozen
+    executor: str = THREADS,
+    ended: Ended = lambda _: None,
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
 
@@ -76,7 +90,7 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch, policy)
+    return _work_off(jobs, directory, manifest, watch, policy, executor, ended)
 
 
 def resume_jobs(
@@ -84,13 +98,15 @@ def resume_jobs(
     directory: RunDirectory,
     watch: Watch,
     policy: Policy = Policy(),  # noqa: B008  it is frozen
+    executor: str = THREADS,
+    ended: Ended = lambda _: None,
 ) -> Outcome:
     """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
 
     Raises RemoteProfError where the results cannot be written, UsageError where another process
     is at work on the run.
     """
-    return _work_off(jobs, directory, directory.load_manifest(), watch, policy)
+    return _work_off(jobs, directory, directory.load_manifest(), watch, policy, executor, ended)
 
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
@@ -110,33 +126,64 @@ def _work_off(
     manifest: Manifest,
     watch: Watch,
     policy: Policy,
+    executor: str,
+    ended: Ended,
 ) -> Outcome:
+    if executor != THREADS:
+        for job in jobs:
+            refuse_secrets(job.host)
     interrupt = Interrupt()
-    ledger = _Ledger(directory, manifest)
+    alone = len(manifest.request.hosts) == 1
+    fleet = None if alone else Fleet()
+    ledger = _Ledger(directory, manifest, fleet, ended)
+    place: Place
+    if executor == THREADS:
+        place = Local(directory, manifest, interrupt, watch, min(policy.forks, len(jobs)))
+    else:
+        place = _cluster(executor)(executor, directory, manifest, interrupt, watch)
 
-    def call(job: HostJob) -> HostResult:
-        return run_job(replace(job, directory=directory.path), manifest, interrupt, watch, lines)
-
-    with directory.locked(), interrupt.heard(), Lines() as lines:
-        forks = min(policy.forks, len(jobs))
-        if forks > 1:
-            pool = ThreadPoolExecutor(forks, thread_name_prefix="host")
-            try:
-                with interrupt.left_to_threads():
-                    stopped = Shift(policy, pool, call, interrupt, ledger.take).run(jobs)
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-                ledger.write()
-        else:
-            stopped = Shift(policy, _Here(), call, interrupt, ledger.take).run(jobs)
+    with directory.locked(), interrupt.heard():
+        try:
+            with place:
+                stopped = Shift(policy, place, interrupt, ledger.take, watch).run(jobs)
+        finally:
             ledger.write()
         _note_retries(directory, ledger.manifest)
     results = ledger.in_order()
-    alone = len(manifest.request.hosts) == 1
     code = exit_code(results, interrupted=interrupt.requested, alone=alone)
     if stopped and code is ExitCode.OK:
         code = ExitCode.SOME_FAILED
-    return Outcome(directory, ledger.manifest, results, code, stopped)
+    manifest, problems = _answer(directory, ledger.manifest, fleet)
+    return Outcome(directory, manifest, results, code, stopped, fleet, problems)
+
+
+def _cluster(address: str) -> type[Cluster]:
+    try:
+        from remote_prof.fleet.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(
+            f"Dask is not installed: --executor {address} needs it",
+            evidence=str(error),
+            hint="pip install 'remote-prof[dask]'",
+        ) from None
+    return Cluster
+
+
+def _answer(
+    directory: RunDirectory, manifest: Manifest, fleet: Fleet | None
+) -> tuple[Manifest, tuple[Problem, ...]]:
+    """Write what several hosts say together. That this fails takes nothing from them."""
+    if fleet is None:
+        return manifest, ()
+    request = manifest.request
+    try:
+        # Of a run that is gone on with, there is more than was seen now.
+        add_missing(fleet, directory, manifest, keep_offsets=request.offsets, view=request.view)
+        return write_fleet(directory, manifest, fleet, request.formats), ()
+    except RemoteProfError as error:
+        what = f"the files of all hosts together could not be made: {error.what}"
+        hint = error.hint or f"try again: remote-prof fleet {manifest.run_id}"
+        return manifest, (Problem(Severity.WARNING, what, error.evidence, hint),)
 
 
 def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
@@ -152,21 +199,16 @@ def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
         path.unlink(missing_ok=True)
 
 
-class _Here(Executor):
-    """Works in the thread that asks: the main one, where signals come."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
-
-
 class _Ledger:
     """The results that have come, and the manifest that tells them."""
 
-    def __init__(self, directory: RunDirectory, manifest: Manifest) -> None:
+    def __init__(
+        self, directory: RunDirectory, manifest: Manifest, fleet: Fleet | None, ended: Ended
+    ) -> None:
         self.manifest = manifest
         self._directory = directory
+        self._fleet = fleet
+        self._ended = ended
         # As they were named, whichever is ready first.
         self._places = {name: place for place, name in enumerate(manifest.request.hosts)}
         self._results: list[HostResult] = []
@@ -174,7 +216,11 @@ class _Ledger:
         self._not_before = 0.0
 
     def take(self, result: HostResult) -> None:
-        """Note a result; sooner or later it is written."""
+        """Note a result; sooner or later it is written. Profiles of several hosts are added up."""
+        if self._fleet is not None and result.analysis is not None:
+            self._fleet.add(result.record.name, result.analysis)
+            result.analysis = None
+        self._ended(result.record)
         self._results.append(result)
         self._unwritten.append(result)
         if time.monotonic() >= self._not_before:

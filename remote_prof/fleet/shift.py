@@ -1,27 +1,26 @@
-"""Jobs, worked off by an executor: so many at a time, and batch by batch.
+"""Jobs, worked off: so many at a time, and batch by batch.
 
-Any ``concurrent.futures.Executor`` will do: it is given a job only when there is room for it, so
-that no host begins whose turn has not come.
+A job is handed over only when there is room for it: no host begins whose turn has not come.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
 from remote_prof.errors import LoginError, UnreachableError
+from remote_prof.fleet.places import Place
 from remote_prof.fleet.policy import Policy, retry_pause_s
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.manifest import Status
 from remote_prof.run.prepare import HostJob
-from remote_prof.run.result import HostResult
+from remote_prof.run.result import HostResult, Watch
 
 _LOOK_S = 0.2
 _FAILURES = (Status.FAILED, Status.UNREACHABLE)
 
-Call = Callable[[HostJob], HostResult]
 Take = Callable[[HostResult], None]
 
 
@@ -39,13 +38,13 @@ class Shift:
     """Works jobs off, and hands each result to ``take`` in the thread that ``run`` is called in."""
 
     def __init__(
-        self, policy: Policy, executor: Executor, call: Call, interrupt: Interrupt, take: Take
+        self, policy: Policy, place: Place, interrupt: Interrupt, take: Take, watch: Watch
     ) -> None:
         self._policy = policy
-        self._executor = executor
-        self._call = call
+        self._place = place
         self._interrupt = interrupt
         self._take = take
+        self._watch = watch
         self._at_work: dict[Future[HostResult], _Turn] = {}
         self._waiting: list[_Turn] = []
         self._next_at = 0.0
@@ -75,6 +74,7 @@ class Shift:
                     turn.not_before = time.monotonic() + retry_pause_s(turn.tries)
                     turn.result = result
                     self._waiting.append(turn)
+                    self._watch(turn.job.host.name, "cannot be reached: it is tried again")
                     continue
                 self._take(result)
                 failed += result.record.status in _FAILURES
@@ -100,7 +100,7 @@ class Shift:
             self._waiting.remove(turn)
             turn.tries += 1
             job = replace(turn.job, tries=turn.tries, time_limit_s=self._time_limit_s(now))
-            self._at_work[self._executor.submit(self._call, job)] = turn
+            self._at_work[self._place.submit(job)] = turn
             if self._interrupt.requested:
                 break
         return _LOOK_S

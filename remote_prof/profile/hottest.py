@@ -8,8 +8,7 @@ from statistics import median
 from typing import Literal
 
 from remote_prof.profile.diff import Function
-from remote_prof.profile.model import Profile
-from remote_prof.profile.summary import top_functions
+from remote_prof.profile.functions import Functions
 
 WeightBy = Literal["samples", "host"]
 WEIGHTINGS: tuple[WeightBy, ...] = ("samples", "host")
@@ -34,7 +33,7 @@ class Hot:
     most: float
 
 
-def hottest(profiles: Mapping[str, Profile], weight_by: WeightBy = "samples") -> list[Hot]:
+def hottest(hosts: Mapping[str, Functions], weight_by: WeightBy = "samples") -> list[Hot]:
     """Return the functions of all hosts, the largest self share first, then the largest total.
 
     ``weight_by`` ``samples``: who has more of them counts for more; ``host``: all hosts alike.
@@ -42,22 +41,19 @@ def hottest(profiles: Mapping[str, Profile], weight_by: WeightBy = "samples") ->
     """
     own: dict[Function, dict[str, float]] = {}
     total: dict[Function, float] = {}
-    there = {host: profile for host, profile in profiles.items() if profile.total}
-    whole = sum(profile.total for profile in there.values())
+    there = {host: functions for host, functions in hosts.items() if functions.weight}
+    whole = sum(functions.weight for functions in there.values())
     parts = {
-        host: 1 / len(there) if weight_by == "host" else profile.total / whole
-        for host, profile in there.items()
+        host: 1 / len(there) if weight_by == "host" else functions.weight / whole
+        for host, functions in there.items()
     }
-    for host, profile in there.items():
-        for function in top_functions(profile):
-            if not function.total:
-                continue  # what is not shown of it
-            key = Function(function.name, function.kind)
-            own.setdefault(key, {})[host] = function.self / profile.total
-            total[key] = total.get(key, 0.0) + parts[host] * function.total / profile.total
+    for host, functions in there.items():
+        for key, weight in functions.total.items():
+            own.setdefault(key, {})[host] = functions.own.get(key, 0) / functions.weight
+            total[key] = total.get(key, 0.0) + parts[host] * weight / functions.weight
     found = []
     for key, shares in own.items():
-        everywhere = [shares.get(host, 0.0) for host in there]
+        everywhere = [*shares.values(), *[0.0] * (len(there) - len(shares))]
         found.append(
             Hot(
                 key.name,

@@ -26,16 +26,14 @@ compared without it (B. Rosner, Percentage Points for a Generalized ESD Many-Out
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, lgamma, log, log1p, sqrt
 from statistics import median
 
 from remote_prof.profile.diff import Function
-from remote_prof.profile.model import Profile
+from remote_prof.profile.functions import Functions
 from remote_prof.profile.noise import CONFIDENCE
-from remote_prof.profile.summary import top_functions
 
 FEWEST_HOSTS = 3
 """Of two that differ nobody can say which is the odd one."""
@@ -73,12 +71,12 @@ class Standing:
     differences: tuple[Difference, ...]
 
 
-def rank_hosts(profiles: Mapping[str, Profile]) -> tuple[Standing, ...]:
+def rank_hosts(profiles: Mapping[str, Functions]) -> tuple[Standing, ...]:
     """Return where each host stands, the farthest from the rest first; nothing where there are few.
 
     Hosts without any weight are left out.
     """
-    hosts = {name: _Host(each) for name, each in profiles.items() if each.total}
+    hosts = {name: _Host(each) for name, each in profiles.items() if each.weight}
     if len(hosts) < FEWEST_HOSTS:
         return ()
     fleet = _Fleet(hosts)
@@ -100,10 +98,10 @@ def rank_hosts(profiles: Mapping[str, Profile]) -> tuple[Standing, ...]:
 class _Host:
     """A host's self shares, and how many samples they are of; no number where they are none."""
 
-    def __init__(self, profile: Profile) -> None:
-        self.shares = self_shares(profile)
-        self.weight = profile.total
-        self.samples = profile.total if profile.unit == "samples" else None
+    def __init__(self, functions: Functions) -> None:
+        self.shares = functions.self_shares()
+        self.weight = functions.weight
+        self.samples = functions.samples
 
 
 class _Fleet:
@@ -146,11 +144,6 @@ class _Fleet:
         host, distance, noise = self._hosts[name], self._distance(name), self._noise(name)
         score = _score(distance, usual.values())
         rest = self._rest(name)
-        differences = [
-            Difference(function, host.shares.get(function, 0.0), rest.get(function, 0.0))
-            for function in host.shares.keys() | rest.keys()
-        ]
-        differences.sort(key=lambda each: (-abs(each.here - each.rest), each.function))
         return Standing(
             name,
             host.weight,
@@ -158,7 +151,7 @@ class _Fleet:
             noise,
             score,
             score > _FARTHEST_SCORE and (noise is None or distance > noise),
-            tuple(differences[:_MOST_FUNCTIONS]),
+            differences(host.shares, rest),
         )
 
     def _rest(self, name: str) -> dict[Function, float]:
@@ -169,13 +162,38 @@ class _Fleet:
 
     def _noise(self, name: str) -> float | None:
         others = [self._hosts[other].samples for other in self._inside if other != name]
-        counted = [number for number in others if number is not None]
         own = self._hosts[name].samples
-        if own is None or len(counted) < len(others):
+        return chance_bound(self._rest(name), [[own], others], len(self._hosts))
+
+
+def chance_bound(
+    shares: Mapping[Function, float], sides: Sequence[Sequence[int | None]], comparisons: int
+) -> float | None:
+    """Return how far two sides are from each other at most by chance; None where that is unknown.
+
+    ``shares`` are the true ones of both, as far as they are known. Each side is the mean of hosts
+    with so many samples. So many comparisons are made.
+    """
+    v = 0.0
+    for side in sides:
+        counted = [number for number in side if number]
+        if len(counted) < len(side):
             return None
-        v = 1 / own + sum(1 / number for number in counted) / len(counted) ** 2
-        usual = sum(_mean_deviation(int(1 / v), share) for share in self._rest(name).values()) / 2
-        return min(usual + sqrt(log(len(self._hosts) / (1 - CONFIDENCE)) * v / 2), 1.0)
+        v += sum(1 / number for number in counted) / len(counted) ** 2
+    usual = sum(_mean_deviation(int(1 / v), share) for share in shares.values()) / 2
+    return min(usual + sqrt(log(comparisons / (1 - CONFIDENCE)) * v / 2), 1.0)
+
+
+def differences(
+    here: Mapping[Function, float], rest: Mapping[Function, float]
+) -> tuple[Difference, ...]:
+    """Return the functions whose shares differ most, the largest difference first."""
+    found = [
+        Difference(function, here.get(function, 0.0), rest.get(function, 0.0))
+        for function in here.keys() | rest.keys()
+    ]
+    found.sort(key=lambda each: (-abs(each.here - each.rest), each.function))
+    return tuple(found[:_MOST_FUNCTIONS])
 
 
 def _mean_deviation(samples: int, share: float) -> float:
@@ -198,13 +216,3 @@ def _score(distance: float, all_distances: Collection[float]) -> float:
     spread = median(abs(each - usual) for each in all_distances)
     # Where at least half are the same, whatever is not is far.
     return _NORMAL * (distance - usual) / max(spread, _NOTHING)
-
-
-def self_shares(profile: Profile) -> dict[Function, float]:
-    """Return the share of each function in which it was itself at work."""
-    counts = Counter[Function]()
-    for function in top_functions(profile):
-        if function.self:
-            counts[Function(function.name, function.kind)] += function.self
-    whole = counts.total()
-    return {function: count / whole for function, count in counts.items()}

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from remote_prof.profile.folder import Folder
-from remote_prof.profile.model import FrameKind, Profile
+from remote_prof.profile.model import Frame, FrameKind, IndexStack, Profile
 
 # Frames that stand for no function.
 NO_FUNCTIONS = frozenset({FrameKind.PROCESS, FrameKind.TRUNCATED})
@@ -63,43 +63,65 @@ def merge(profiles: Iterable[Profile]) -> Profile:
     alone, more = next(parts, None), next(parts, None)
     if alone is None or more is None:
         return alone or Profile((), {})
-    folder = Folder()
-    unit: str | None = None
-    frequencies, depths = set(), set()
-    tools: dict[str, None] = {}
-    notes: dict[str, None] = {}
-    lost = 0
-    whole = True
-    builds: dict[str, str] = {}
+    whole = Sum()
     for part in chain((alone, more), parts):
+        whole.add(part)
+    return whole.profile()
+
+
+class Sum:
+    """Profiles added up as they come: see ``merge``."""
+
+    def __init__(self) -> None:
+        self._folder = Folder()
+        self._unit: str | None = None
+        self._frequencies: set[int | None] = set()
+        self._depths: set[int | None] = set()
+        self._tools: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
+        self._lost = 0
+        self._whole_stacks = True
+        self._builds: dict[str, str] = {}
+
+    def add(
+        self,
+        part: Profile,
+        frames: Iterable[Frame] | None = None,
+        stacks: Iterable[tuple[IndexStack, int]] | None = None,
+    ) -> None:
+        """Add a profile, or other ``frames`` and ``stacks`` of it. Raises ``ValueError``."""
         if part.weights:
-            unit = unit or part.unit
-            if part.unit != unit:
-                raise ValueError(f"profiles of different units: {unit}, {part.unit}")
-        numbers = [folder.number(frame, frame.name[:100]) for frame in part.frames]
-        for stack, weight in part.weights.items():
+            self._unit = self._unit or part.unit
+            if part.unit != self._unit:
+                raise ValueError(f"profiles of different units: {self._unit}, {part.unit}")
+        folder = self._folder
+        numbers = [folder.number(frame, frame.name[:100]) for frame in frames or part.frames]
+        for stack, weight in part.weights.items() if stacks is None else stacks:
             folder.add(tuple(map(numbers.__getitem__, stack)), weight, "the sum")
-        frequencies.add(part.frequency_hz)
-        depths.add(part.max_depth)
-        tools |= {part.tool: None} if part.tool else {}
-        notes |= dict.fromkeys(part.notes)
-        lost += part.lost
-        whole = whole and part.whole_stacks
+        self._frequencies.add(part.frequency_hz)
+        self._depths.add(part.max_depth)
+        self._tools |= {part.tool: None} if part.tool else {}
+        self._notes |= dict.fromkeys(part.notes)
+        self._lost += part.lost
+        self._whole_stacks = self._whole_stacks and part.whole_stacks
         # Of different builds of a file none is that of the sum.
-        builds |= {
-            path: build if builds.get(path, build) == build else ""
+        self._builds |= {
+            path: build if self._builds.get(path, build) == build else ""
             for path, build in part.build_ids.items()
         }
-    return folder.profile(
-        unit=unit or "samples",
-        frequency_hz=_agreed(frequencies),
-        max_depth=_agreed(depths),
-        lost=lost,
-        tool=", ".join(tools),
-        notes=tuple(notes),
-        whole_stacks=whole,
-        build_ids={path: build for path, build in builds.items() if build},
-    )
+
+    def profile(self) -> Profile:
+        """Return the sum."""
+        return self._folder.profile(
+            unit=self._unit or "samples",
+            frequency_hz=_agreed(self._frequencies),
+            max_depth=_agreed(self._depths),
+            lost=self._lost,
+            tool=", ".join(self._tools),
+            notes=tuple(self._notes),
+            whole_stacks=self._whole_stacks,
+            build_ids={path: build for path, build in self._builds.items() if build},
+        )
 
 
 def _agreed(values: AbstractSet[int | None]) -> int | None:

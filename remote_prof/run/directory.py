@@ -109,12 +109,17 @@ class RunDirectory:
         never written again, and would stand for what is sampled now.
         """
         path = self.host_path(host) / safe_name(target)
+        self.put_aside(path)
+        with told(path):
+            path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def put_aside(self, path: Path) -> None:
+        """Give the directory of a target another name, where there is something in it."""
         with told(path):
             if path.is_dir() and any(path.iterdir()):
                 numbers = (path.with_name(f"{path.name}@{number}") for number in count(1))
                 path.rename(next(each for each in numbers if not each.exists()))
-            path.mkdir(parents=True, exist_ok=True)
-        return path
 
     def write(self, path: Path, data: bytes, *, raw: bool) -> Artifact:
         """Write a file by atomic rename. A raw file is written once and then read-only."""

@@ -70,7 +70,10 @@ class _Run:
         self._directory = RunDirectory(job.directory)
         self._clock = Clock()
         self._artifacts: list[Artifact] = []
-        self._record = HostRecord(job.host.name, job.host.address, Status.FAILED, tries=job.tries)
+        host = job.host
+        self._record = HostRecord(
+            host.name, host.address, Status.FAILED, tries=job.tries, groups=host.groups
+        )
         self._containers: tuple[Container, ...] = ()
         # What is, or may be, on the host; and where that is noted here.
         self._plan: LaunchPlan | None = None

@@ -49,7 +49,7 @@ class _Signed(Generic[_T]):
 
 def write_jobs(directory: RunDirectory, jobs: Sequence[HostJob]) -> None:
     """Note the jobs of a run. Raises RemoteProfError."""
-    plain = [_without_secrets(job) for job in jobs]
+    plain = [without_secrets(job) for job in jobs]
     _write(directory, directory.path / JOBS, plain, list[HostJob])
 
 
@@ -61,7 +61,7 @@ def load_jobs(directory: RunDirectory) -> list[HostJob]:
 
 def write_launch(directory: RunDirectory, where: Path, launch: Launch) -> None:
     """Note what is about to be put on a host. Raises RemoteProfError."""
-    plain = replace(launch, job=_without_secrets(launch.job))
+    plain = replace(launch, job=without_secrets(launch.job))
     _write(directory, where / LAUNCH, plain, Launch)
 
 
@@ -88,7 +88,8 @@ def forget_held(directory: RunDirectory, host: Host) -> None:
         forget_launch(found[0])
 
 
-def _without_secrets(job: HostJob) -> HostJob:
+def without_secrets(job: HostJob) -> HostJob:
+    """Return a job as it may be written down, or sent: it knows no secret, and no directory."""
     host = job.host
     become = replace(host.become, password=None) if host.become else None
     # Variables can be anything; what counts of them is in the job.

@@ -126,6 +126,7 @@ class HostRecord:
     ``timings_s`` are seconds by stage; ``round_trips`` counts the commands that were sent.
     ``cpu_time_s`` is what the target used while it was sampled. ``left_behind`` names what could
     not be removed from the host. ``tries`` counts how often it was connected to from the beginning.
+    ``groups`` are those of the inventory that the host is in.
     """
 
     name: str
@@ -145,11 +146,12 @@ class HostRecord:
     round_trips: int = 0
     left_behind: tuple[str, ...] = ()
     tries: int = 1
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One run. Times are UTC, ISO 8601."""
+    """One run. Times are UTC, ISO 8601. ``fleet`` are the files of all its hosts together."""
 
     version: int
     run_id: str
@@ -159,6 +161,7 @@ class Manifest:
     finished_at: str
     request: RequestRecord
     hosts: tuple[HostRecord, ...]
+    fleet: tuple[Artifact, ...] = ()
 
 
 def dump_manifest(manifest: Manifest) -> bytes:

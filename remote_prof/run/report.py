@@ -204,10 +204,7 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         "image": target.image if target else "",
         "kernel": host.kernel,
         "engine": host.engine,
-        "tool": analysis.profile.tool,
-        "command": _command(manifest.command),
-        "began": manifest.started_at,
-        "profiler": f"{', '.join(names)}, --event {request.event}",
+        **run_facts(manifest, names, analysis.profile.tool),
         "sampled": engine.describe(profile_request(request)),
         "shown": str(analysis.view),
         unit: f"{quality.got}"
@@ -224,6 +221,17 @@ def build_report(analysis: Analysis, manifest: Manifest, host: HostRecord) -> Re
         # A run notes the hints too, among the rest.
         problems=tuple(dict.fromkeys((*analysis.hints, *host.problems))),
     )
+
+
+def run_facts(manifest: Manifest, engines: Sequence[str], tool: str) -> dict[str, str]:
+    """Return what is to be told of a run on any picture of it."""
+    return {
+        "run": manifest.run_id,
+        "tool": tool,
+        "command": _command(manifest.command),
+        "began": manifest.started_at,
+        "profiler": f"{', '.join(engines)}, --event {manifest.request.event}",
+    }
 
 
 def find_event(engine: str, name: str) -> Event:

@@ -14,6 +14,7 @@ from remote_prof.run.manifest import HostRecord
 from remote_prof.run.report import Analysis
 
 Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
+Ended = Callable[[HostRecord], None]  # told what came of a host
 OVER = "over"  # the last stage of each
 
 

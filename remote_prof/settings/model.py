@@ -52,6 +52,7 @@ class Settings:
     keyring: bool = False
     max_artifact_bytes: int = 256 << 20
     forks: int = 25
+    executor: str = "threads"
     serial: tuple[str, ...] = ()
     max_fail_percentage: float | None = None
     any_errors_fatal: bool = False

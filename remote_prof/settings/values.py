@@ -41,6 +41,7 @@ EXPECTED = {
     "keyring": "'true' or 'false'",
     "max_artifact_size": "a size of at least 1MiB, such as 500MB or 1GiB",
     "forks": "a whole number from 1 to 1000",
+    "executor": "'threads', or the address of a Dask scheduler: dask://host:8786",
     "serial": "a number of hosts, a percentage, or several of these, such as '1,10,30%'",
     "max_fail_percentage": "a number from 0 to 100",
     "any_errors_fatal": "'true' or 'false'",
@@ -93,6 +94,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
             Field(min_length=1),
         ],
         "forks": Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=1000)],
+        "executor": Annotated[str, AfterValidator(_executor)],
         "serial": Annotated[
             tuple[Annotated[str, AfterValidator(_number_of_hosts)], ...],
             BeforeValidator(_numbers),
@@ -176,6 +178,12 @@ def _numbers(value: object) -> object:
     if isinstance(value, list):
         return tuple(str(each) for each in value)
     return _listed(value)
+
+
+def _executor(value: str) -> str:
+    if not re.fullmatch(r"threads|dask(\+tls)?://[^\s/]+", value):
+        raise ValueError
+    return value
 
 
 def _number_of_hosts(value: str) -> str:

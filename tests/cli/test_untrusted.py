@@ -13,6 +13,7 @@ import pytest
 
 from remote_prof import console
 from remote_prof.cli.completion import complete_container, complete_host, remember_containers
+from remote_prof.console.progress import progress
 from remote_prof.errors import RemoteProfError
 from remote_prof.host.facts import parse_facts
 from remote_prof.records import Problem, Severity
@@ -182,22 +183,27 @@ def test_every_way_to_print(capsys: pytest.CaptureFixture[str]) -> None:
     console.table(("name", "number"), [(EVIL, EVIL)], right=(1,))
     console.problem(Problem(Severity.WARNING, EVIL, EVIL, EVIL))
     console.error(RemoteProfError(EVIL, evidence=EVIL, hint=EVIL))
-    with console.progress(1) as stages:
-        stages(EVIL, EVIL)
+    for hosts in (1, 2):
+        with progress(1, hosts) as stages:
+            stages(EVIL, EVIL)
+            stages.ended(EVIL, EVIL, EVIL)
     captured = capsys.readouterr()
     assert_harmless(captured.out, captured.err)
-    assert (captured.out + captured.err).count(SPELT) == 12
+    assert (captured.out + captured.err).count(SPELT) == 17
 
 
-def test_the_live_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_the_live_progress(monkeypatch: pytest.MonkeyPatch, hosts: int) -> None:
     from io import StringIO
 
     from rich.console import Console
 
     stream = StringIO()
     live = Console(file=stream, force_terminal=True, color_system=None, width=4000)
-    monkeypatch.setattr(console, "_console", lambda *, stderr: live)  # noqa: ARG005
-    with console.progress(1) as stages:
+    monkeypatch.setattr(console, "stream", lambda *, stderr: live)  # noqa: ARG005
+    with progress(1, hosts) as stages:
+        stages("failed", EVIL)
+        stages.ended("failed", EVIL, EVIL)
         stages(EVIL, EVIL)
     # What drives the terminal is rich's own: cursor, lines.
     text = re.sub(r"\x1b\[[?0-9]*[hlAK]|\r", "", stream.getvalue())

@@ -22,7 +22,7 @@ from remote_prof.errors import (
     RemoteProfError,
     UnreachableError,
 )
-from remote_prof.fleet import invocation, shift
+from remote_prof.fleet import places, shift
 from remote_prof.fleet.invocation import RETRY, Outcome, resume_jobs, run_jobs, unfinished
 from remote_prof.fleet.policy import Policy, batch_size, ordered
 from remote_prof.host.gather import FactsQuery
@@ -68,7 +68,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             record = HostRecord(job.host.name, job.host.address, status, tries=job.tries)
             return HostResult(record, error=_ERRORS.get(status))
 
-        monkeypatch.setattr(invocation, "run_job", run_job)
+        monkeypatch.setattr(places, "run_job", run_job)
         return run_jobs(
             jobs(number),
             results=tmp_path / token_hex(4),

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from remote_prof.profile.hottest import hottest
+from remote_prof.profile.functions import functions_of
+from remote_prof.profile.hottest import Hot, WeightBy, hottest
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
-from remote_prof.profile.outliers import rank_hosts
+from remote_prof.profile.outliers import Standing, rank_hosts
 
 ROOT = Frame("svc", FrameKind.PROCESS)
 USUAL: Mapping[str, float] = {f"function_{number}": 1 / number for number in range(1, 200)}
@@ -28,8 +29,16 @@ def of(counts: Mapping[str, int], unit: str = "samples") -> Profile:
     return Profile.of(stacks, unit=unit)
 
 
+def rank(profiles: Mapping[str, Profile]) -> tuple[Standing, ...]:
+    return rank_hosts(functions_of(profiles))
+
+
+def hot_of(profiles: Mapping[str, Profile], weight_by: WeightBy = "samples") -> list[Hot]:
+    return hottest(functions_of(profiles), weight_by)
+
+
 def outliers(profiles: Mapping[str, Profile]) -> list[str]:
-    return [standing.host for standing in rank_hosts(profiles) if standing.is_outlier]
+    return [standing.host for standing in rank(profiles) if standing.is_outlier]
 
 
 def test_hosts_that_differ_are_found_with_the_function_that_makes_it() -> None:
@@ -37,7 +46,7 @@ def test_hosts_that_differ_are_found_with_the_function_that_makes_it() -> None:
     fleet = {f"web-{number}": drawn(rng, 1000) for number in range(20)}
     fleet["web-7"] = drawn(rng, 1000, 0.3)
     fleet["web-9"] = drawn(rng, 400, 0.3)
-    ranked = rank_hosts(fleet)
+    ranked = rank(fleet)
     assert {standing.host for standing in ranked if standing.is_outlier} == {"web-7", "web-9"}
     first = ranked[0]
     assert first.host in ("web-7", "web-9")
@@ -85,13 +94,13 @@ def test_a_fleet_of_two_halves_has_no_outliers() -> None:
 
 
 def test_of_few_hosts_nobody_can_say() -> None:
-    assert rank_hosts({}) == ()
-    assert rank_hosts({"a": of({"x": 10}), "b": of({"y": 10})}) == ()
-    assert rank_hosts({"a": of({"x": 10}), "b": of({"y": 10}), "idle": of({})}) == ()
+    assert rank({}) == ()
+    assert rank({"a": of({"x": 10}), "b": of({"y": 10})}) == ()
+    assert rank({"a": of({"x": 10}), "b": of({"y": 10}), "idle": of({})}) == ()
 
 
 def test_where_all_are_the_same_nothing_is_far() -> None:
-    ranked = rank_hosts({name: of({"x": 10, "y": 5}) for name in "abcd"})
+    ranked = rank({name: of({"x": 10, "y": 5}) for name in "abcd"})
     assert [standing.distance for standing in ranked] == pytest.approx([0.0] * 4)
     assert not any(standing.is_outlier for standing in ranked)
 
@@ -99,7 +108,7 @@ def test_where_all_are_the_same_nothing_is_far() -> None:
 def test_weights_that_are_no_samples_have_no_bound_of_noise() -> None:
     fleet = {name: of({"x": 10_000, "y": 5000}, "us") for name in "abcd"}
     fleet["e"] = of({"x": 10, "z": 90_000}, "us")
-    first = rank_hosts(fleet)[0]
+    first = rank(fleet)[0]
     assert (first.host, first.noise, first.is_outlier) == ("e", None, True)
 
 
@@ -112,18 +121,18 @@ def test_four_of_three_hundred_hosts_are_found() -> None:
 
 def test_the_hottest_functions_of_a_fleet() -> None:
     fleet = {"a": of({"x": 90, "y": 10}), "b": of({"x": 100, "y": 800}), "idle": of({})}
-    by_samples = {hot.name: hot for hot in hottest(fleet)}
+    by_samples = {hot.name: hot for hot in hot_of(fleet)}
     assert [*by_samples] == ["y", "x", "main"]
     assert by_samples["x"].self == pytest.approx(0.19)
     assert (by_samples["x"].least, by_samples["x"].most) == pytest.approx((1 / 9, 0.9))
     assert by_samples["x"].middle == pytest.approx((1 / 9 + 0.9) / 2)
     assert (by_samples["main"].self, by_samples["main"].total) == (0.0, 1.0)
     assert all(hot.hosts == 2 for hot in by_samples.values())
-    by_host = {hot.name: hot for hot in hottest(fleet, "host")}
+    by_host = {hot.name: hot for hot in hot_of(fleet, "host")}
     assert [*by_host] == ["x", "y", "main"]
     assert by_host["x"].self == pytest.approx((1 / 9 + 0.9) / 2)
 
 
 def test_a_function_that_one_host_has_says_so() -> None:
-    only = next(hot for hot in hottest({"a": of({"x": 10}), "b": of({"y": 10})}) if hot.name == "x")
+    only = next(hot for hot in hot_of({"a": of({"x": 10}), "b": of({"y": 10})}) if hot.name == "x")
     assert (only.hosts, only.least, only.middle, only.most) == (1, 0.0, 0.5, 1.0)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
@@ -21,25 +19,10 @@ from remote_prof.records import Problem, Severity
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-_STAGES = {
-    "starting": "starting the sidecar",
-    "sampled": "fetching",
-    "ended": "fetching",
-    "gone": "the target ended: keeping what was sampled",
-    "late": "the sidecar is late: stopping it",
-    "deaf": "the engine does not answer: going on without it",
-    "full": "the disk of the host is full",
-    "cut": "the profile is too large: cutting it",
-    "stopping": "stopping early, keeping what was sampled (Ctrl-C again leaves at once)",
-    "cleaning": "cleaning the host",
-}
 _WIDEST = 100_000  # columns
 _LONGEST = 4096  # characters of one name or message; C++ has functions with names of thousands
-_SILENT_STAGES = ("done", "left")
-_OVER = "over"
 
 
 def write(text: str) -> None:
@@ -78,8 +61,8 @@ def table(
     for number, name in enumerate(header):
         drawn.add_column(name, justify="right" if number in right else "left")
     for row, style in zip_longest(rows, styles, fillvalue=""):
-        drawn.add_row(*(Text(_short(cell)) for cell in row), style=style)
-    out = _console(stderr=False)
+        drawn.add_row(*(Text(short(cell)) for cell in row), style=style)
+    out = stream(stderr=False)
     # As wide as it needs, as docker ps does it: nothing is cut, neither here nor in a pipe.
     wide = out.options.update(max_width=_WIDEST)
     out.width = max(out.width, Measurement.get(out, wide, drawn).maximum)
@@ -100,7 +83,7 @@ def _print(text: str, style: str, *, stderr: bool) -> None:
     from rich.text import Text
 
     # Text, not str: it holds no markup and no :codes: of pictures.
-    _console(stderr=stderr).print(Text(_short(text), style=style), soft_wrap=True)
+    stream(stderr=stderr).print(Text(short(text), style=style), soft_wrap=True)
 
 
 def problem(found: Problem) -> None:
@@ -116,8 +99,8 @@ def error(raised: RemoteProfError) -> None:
 def _three_parts(severity: Severity, what: str, evidence: str, fix: str) -> None:
     from rich.text import Text
 
-    out = _console(stderr=True)
-    head = Text(f"{severity}: ", style=_STYLES[severity]).append(_short(what), style="default")
+    out = stream(stderr=True)
+    head = Text(f"{severity}: ", style=_STYLES[severity]).append(short(what), style="default")
     out.print(head, soft_wrap=True, highlight=False)
     for name, text in (("evidence", evidence), ("next step", fix)):
         if text:
@@ -136,57 +119,15 @@ def visible(text: str) -> str:
     return "".join(spelt)
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """Return one visible line of it, cut where it is very long."""
     if len(text) <= _LONGEST:
         return visible(text)
     return f"{visible(text[:_LONGEST])}... ({len(text) - _LONGEST} more characters)"
 
 
-@contextmanager
-def progress(duration_s: float) -> Iterator[Stages]:
-    """Show how far each host is: live on a terminal, plain lines elsewhere."""
-    out = _console(stderr=True)
-    if not out.is_terminal:
-        yield Stages(None, duration_s)
-        return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=out, transient=True) as live:
-        yield Stages(live, duration_s)
-
-
-class Stages:
-    """Told each stage of each host as it begins."""
-
-    def __init__(self, live: Progress | None, duration_s: float) -> None:
-        self._live = live
-        self._duration_s = duration_s
-        self._tasks: dict[str, TaskID] = {}
-        self._begun = time.monotonic()
-
-    def __call__(self, host: str, stage: str) -> None:
-        """Note that a host comes to a stage."""
-        if stage == _OVER:
-            # What is still at work has to fit on the screen.
-            if self._live is not None and host in self._tasks:
-                self._live.remove_task(self._tasks.pop(host))
-            return
-        if stage in _SILENT_STAGES:
-            return
-        text = _STAGES.get(stage, stage)
-        if stage == "sampling":
-            # What is taken once is there when that is said.
-            text = f"sampling for {self._duration_s:g} s" if self._duration_s else "taken"
-        if self._live is None:
-            note(f"{host}: {text} ({time.monotonic() - self._begun:.1f} s)")
-            return
-        if host not in self._tasks:
-            self._tasks[host] = self._live.add_task("", total=None)
-        self._live.update(self._tasks[host], description=_short(f"{host}: {text}"))
-
-
-def _console(*, stderr: bool) -> Console:
+def stream(*, stderr: bool) -> Console:
+    """Return what prints on a standard stream."""
     from rich.console import Console
 
     return Console(file=cast("IO[str]", _Stream(sys.stderr if stderr else sys.stdout)), emoji=False)
