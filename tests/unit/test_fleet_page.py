@@ -227,6 +227,7 @@ def test_what_differs_comes_first_then_what_failed() -> None:
         ([host()], "None of 1 host differs."),
         ([host(distance=None)], "1 host, not compared."),
         ([HostRow("a", "failed", error="e")] * 1200, "1,200 hosts, not compared; 1,200 failed."),
+        ([host(), HostRow("a", "not begun")], "None of 2 hosts differs; 1 not begun."),
         ([host(), host(is_outlier=True)], "1 of 2 hosts differs."),
         (
             [
