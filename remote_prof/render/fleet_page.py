@@ -66,10 +66,11 @@ class HostRow:
     """What is told of a host.
 
     ``status`` is ok, failed, no-samples, unreachable, skipped, interrupted or not begun, and
-    ``error`` says why. ``weight`` is that of its profile, None where there is none; ``grade`` and ``reason`` are
-    the verdict on it. ``bars`` are its functions, the largest self share first. ``distance``,
-    ``noise`` and ``differences`` are as in ``Standing``. ``report`` is the path of its own page,
-    relative to this one. ``facts`` (kernel, engine...) and ``problems`` are shown on request.
+    ``error`` says why. ``weight`` is that of its profile, None where there is none; ``grade`` and
+    ``reason`` are the verdict on it. ``bars`` are its functions, the largest self share first.
+    ``distance``, ``noise`` and ``differences`` are as in ``Standing``. ``report`` is the path of
+    its own page, relative to this one. ``facts`` (kernel, engine...) and ``problems`` are shown on
+    request.
     """
 
     name: str

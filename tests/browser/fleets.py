@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from random import Random
 
+from remote_prof.profile.functions import functions_of
 from remote_prof.profile.hottest import hottest
 from remote_prof.profile.model import Frame, FrameKind, Profile, Stack
-from remote_prof.profile.outliers import Standing, rank_hosts, self_shares
+from remote_prof.profile.outliers import Standing, rank_hosts
 from remote_prof.profile.quality import measure_quality
 from remote_prof.profile.summary import merge
 from remote_prof.render.fleet_page import Bar, FleetPage, GroupRow, HostRow
@@ -54,7 +55,8 @@ def fleet(count: int = 300) -> FleetPage:
         for number in range(count)
         if number not in FAILURES
     }
-    standings = {standing.host: standing for standing in rank_hosts(profiles)}
+    functions = functions_of(profiles)
+    standings = {standing.host: standing for standing in rank_hosts(functions)}
     whole = merge(profiles.values())
     subtitle = f"on-CPU, 99 Hz, 30 s, {whole.total:,} samples"
     return FleetPage(
@@ -63,7 +65,7 @@ def fleet(count: int = 300) -> FleetPage:
         unit="samples",
         facts={"run": "20260131-235959-1a2b3c", "command": "run -H shop -C api -d 30"},
         hosts=tuple(_row(number, profiles, standings) for number in range(count)),
-        hottest=tuple(hottest(profiles)),
+        hottest=tuple(hottest(functions)),
         groups=_groups(standings),
         merged=Report(whole, measure_quality(whole), "api on 300 hosts", subtitle),
         links={"merged flame graph": "flamegraph.html", "folded stacks": "profile.folded"},
@@ -91,7 +93,8 @@ def _row(
     profile, standing = profiles[name], standings[name]
     verdict = measure_quality(profile).verdict
     assert verdict is not None
-    shares = sorted(self_shares(profile).items(), key=lambda each: (-each[1], each[0]))
+    functions = functions_of({name: profile})[name]
+    shares = sorted(functions.self_shares().items(), key=lambda each: (-each[1], each[0]))
     return HostRow(
         name,
         "ok",
