@@ -80,6 +80,8 @@ bless: $(READY)  ## Write the golden files anew; look at the difference before y
 bench: $(READY)  ## Measure against peers: drawing, the HTML report, a run against the procedure by hand, what its target pays
 	$(BIN)/python -m benchmarks.render $(if $(FLAMEGRAPH),--flamegraph $(FLAMEGRAPH)) $(if $(INFERNO),--inferno $(INFERNO))
 	$(SUDO) $(BIN)/python -m benchmarks.overhead
+	$(SUDO) $(BIN)/python -m benchmarks.fleet
+	$(BIN)/python -m benchmarks.merge
 	$(SUDO) $(BIN)/python -m benchmarks.target_overhead
 	$(BIN)/python -m benchmarks.html
 

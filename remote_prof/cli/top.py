@@ -56,7 +56,7 @@ def top(
             evidence="; ".join(f"{host.name}: {host.error or host.status}" for host in missing),
             hint=f"remote-prof runs show {manifest.run_id}",
         )
-    functions, standings = fleet.hottest()[:limit], fleet.standings()
+    functions, standings = fleet.hottest(limit), fleet.standings()
     unit = next(iter(hosts.values())).unit
     total = sum(each.weight for each in hosts.values())
     if as_json:

@@ -78,9 +78,9 @@ class Fleet:
             self._standings = rank_hosts(self.functions)
         return self._standings
 
-    def hottest(self) -> list[Hot]:
-        """Return the functions of all hosts."""
-        return hottest(self.functions, self.weight_by)
+    def hottest(self, most: int) -> list[Hot]:
+        """Return the hottest functions of all hosts, so many at most."""
+        return hottest(self.functions, self.weight_by, most)
 
     def without(self, names: Collection[str]) -> list[str]:
         """Return those of these hosts that have no samples."""

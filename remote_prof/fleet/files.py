@@ -91,7 +91,7 @@ def write_fleet(
         assert merged is not None
         path = where / known[name].filename
         made.append(directory.write(path, known[name].render(merged), raw=False))
-        links[name] = path.relative_to(directory.path).as_posix()
+        links[f"all hosts as {name}"] = path.relative_to(directory.path).as_posix()
     page = build_page(manifest, fleet, merged, groups, links)
     made.insert(0, directory.write(directory.path / PAGE, render_fleet_page(page), raw=False))
     kept = {each.path: each for each in (*manifest.fleet, *made)}
@@ -159,7 +159,7 @@ def build_page(
         unit=unit,
         facts=merged.facts if merged else run_facts(manifest, (request.engine,), ""),
         hosts=tuple(rows),
-        hottest=tuple(fleet.hottest()[:_HOTTEST]),
+        hottest=tuple(fleet.hottest(_HOTTEST)),
         groups=tuple(map(_group_row, groups)),
         merged=merged,
         links=links or {},

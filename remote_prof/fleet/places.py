@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -15,6 +16,7 @@ from remote_prof.run.job import run_job
 from remote_prof.run.manifest import Manifest
 from remote_prof.run.prepare import HostJob
 from remote_prof.run.result import HostResult, Watch
+from remote_prof.templates import preload
 from remote_prof.transport import Lines
 
 _T = TypeVar("_T")
@@ -62,6 +64,8 @@ class Local:
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
+        # While hosts answer there is time for what their plans will need.
+        threading.Thread(target=preload, daemon=True).start()
         self._open.enter_context(self._lines)
         if self._forks > 1:
             self._executor = ThreadPoolExecutor(self._forks, thread_name_prefix="host")

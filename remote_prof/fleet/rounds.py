@@ -63,7 +63,7 @@ def shares_over_time(rounds: Sequence[Functions | None]) -> list[tuple[str, list
     """
     there = {str(number): each for number, each in enumerate(rounds) if each and each.weight}
     found = []
-    for hot in hottest(there, "host")[:_MOST_FUNCTIONS]:
+    for hot in hottest(there, "host", _MOST_FUNCTIONS):
         shares = [
             each.own.get(Function(hot.name, hot.kind), 0) / each.weight  # type: ignore[arg-type]
             if each and each.weight

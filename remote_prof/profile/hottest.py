@@ -33,8 +33,12 @@ class Hot:
     most: float
 
 
-def hottest(hosts: Mapping[str, Functions], weight_by: WeightBy = "samples") -> list[Hot]:
+def hottest(
+    hosts: Mapping[str, Functions], weight_by: WeightBy = "samples", most: int | None = None
+) -> list[Hot]:
     """Return the functions of all hosts, the largest self share first, then the largest total.
+
+    ``most`` is how many are returned, None for all.
 
     ``weight_by`` ``samples``: who has more of them counts for more; ``host``: all hosts alike.
     Hosts without any weight are left out.
@@ -51,20 +55,20 @@ def hottest(hosts: Mapping[str, Functions], weight_by: WeightBy = "samples") -> 
         for key, weight in functions.total.items():
             own.setdefault(key, {})[host] = functions.own.get(key, 0) / functions.weight
             total[key] = total.get(key, 0.0) + parts[host] * weight / functions.weight
-    found = []
-    for key, shares in own.items():
-        everywhere = [*shares.values(), *[0.0] * (len(there) - len(shares))]
-        found.append(
-            Hot(
-                key.name,
-                key.kind,
-                sum(parts[host] * share for host, share in shares.items()),
-                min(total[key], 1.0),
-                len(shares),
-                min(everywhere),
-                median(everywhere),
-                max(everywhere),
-            )
-        )
-    found.sort(key=lambda hot: (-hot.self, -hot.total, hot.name, hot.kind))
-    return found
+    whole_self = {
+        key: sum(parts[host] * share for host, share in shares.items())
+        for key, shares in own.items()
+    }
+    ranked = sorted(
+        own, key=lambda key: (-whole_self[key], -min(total[key], 1.0), key.name, key.kind)
+    )
+    return [
+        _hot(key, whole_self[key], min(total[key], 1.0), [*own[key].values()], len(there))
+        for key in ranked[:most]
+    ]
+
+
+def _hot(key: Function, self: float, total: float, shares: list[float], hosts: int) -> Hot:
+    everywhere = [*shares, *[0.0] * (hosts - len(shares))]
+    least, middle, most = min(everywhere), median(everywhere), max(everywhere)
+    return Hot(key.name, key.kind, self, total, len(shares), least, middle, most)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import zip_longest
@@ -44,7 +43,6 @@ from remote_prof.run.report import (
     write_formats,
 )
 from remote_prof.run.result import OVER, Clock, HostResult, Watch
-from remote_prof.templates import preload
 from remote_prof.transport import Lines, SshOptions
 
 
@@ -120,8 +118,6 @@ class _Run:
 
     def _run(self) -> None:
         name = self._job.host.name
-        # While the host answers there is time for what the plan will need.
-        threading.Thread(target=preload, daemon=True).start()
         self._watch(name, "connecting")
         found = find_launch(self._directory, self._job.host)
         with self._clock.stage("connect"):

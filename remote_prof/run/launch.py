@@ -17,6 +17,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -98,22 +99,20 @@ def without_secrets(job: HostJob) -> HostJob:
 
 
 def _write(directory: RunDirectory, path: Path, content: object, kind: Any) -> None:
-    from pydantic import TypeAdapter
-
     try:
         mac = _mac(content, kind, _key(create=True))
     except OSError:
         mac = ""  # the run goes on; it cannot be gone on with later
     signed = _Signed(mac, content)
-    data = TypeAdapter(_Signed[kind]).dump_json(signed, indent=1)
+    data = _adapter(_Signed[kind]).dump_json(signed, indent=1)
     directory.write(path, data, raw=False)
 
 
 def _load(path: Path, kind: Any) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        signed = TypeAdapter(_Signed[kind]).validate_json(path.read_bytes())
+        signed = _adapter(_Signed[kind]).validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read",
@@ -140,12 +139,18 @@ def _load(path: Path, kind: Any) -> Any:
 
 
 def _mac(content: object, kind: Any, key: bytes) -> str:
-    from pydantic import TypeAdapter
-
     # A later version has more fields: what they say where they are missing changes nothing.
     return hmac.new(
-        key, TypeAdapter(kind).dump_json(content, exclude_defaults=True), "sha256"
+        key, _adapter(kind).dump_json(content, exclude_defaults=True), "sha256"
     ).hexdigest()
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    """Return what reads and writes a kind: to make it takes longer than to use it."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _key_path() -> Path:
