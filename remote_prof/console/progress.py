@@ -124,7 +124,8 @@ class Spinner:
         if host not in self._tasks:
             self._tasks[host] = self._live.add_task("", total=None)
         text = console.short(f"{host}: {stage_text(stage, self._duration_s)}")
-        self._live.update(self._tasks[host], description=text)
+        # A stage may be over before the next time that it is drawn.
+        self._live.update(self._tasks[host], description=text, refresh=True)
 
     def ended(self, host: str, status: str, why: str) -> None:
         """See ``Watcher``: the summary tells it."""

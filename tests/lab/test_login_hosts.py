@@ -371,7 +371,9 @@ def test_a_large_transfer_takes_little_memory(debian13: LabHost, tmp_path: Path)
         where = (sshd.address, str(sshd.port), str(debian13.key), str(known))
         argv = [sys.executable, "-X", "dev", "-c", _TRANSFER, *where]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
-        assert done.stderr == ""
+        # On a busy machine a step can take long: that says nothing of what it does.
+        told = [line for line in done.stderr.splitlines() if "Executing <Handle" not in line]
+        assert told == []
         size, code, said, grown_mb = done.stdout.split()
         assert (int(size), code, said) == (52428800, "0", "over")
         assert int(grown_mb) < 20

@@ -45,7 +45,8 @@ def test_frame_pointers_give_the_known_shares(
     done = profiled(tool, stock, host, "api", "--engine", "perf", "--runner", runner)
     stacks = done.run.stacks()
     for name, known in API_SHARES.items():
-        assert share(stacks, name) == pytest.approx(known, abs=0.12), name
+        # Of a hundred samples, or fewer where the machine is busy.
+        assert share(stacks, name) == pytest.approx(known, abs=0.2), name
     record = done.run.record
     quality = record["quality"]
     assert quality["got"] + quality["lost"] == pytest.approx(quality["expected"], rel=0.15)
