@@ -351,6 +351,8 @@ address, port, key, known = sys.argv[1:]
 host = Host("prod", address, int(port), "ops", identity_files=(key,), known_hosts_files=(known,))
 connection = connect(host, SshOptions(10.0))
 connection.open()
+# That a step takes a tenth of a second is the machine's doing, where that is busy.
+connection._network.loop.loop.slow_callback_duration = 60
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 connection.run(Command("warm", "true"), 10)
 before = peak()
@@ -371,9 +373,7 @@ def test_a_large_transfer_takes_little_memory(debian13: LabHost, tmp_path: Path)
         where = (sshd.address, str(sshd.port), str(debian13.key), str(known))
         argv = [sys.executable, "-X", "dev", "-c", _TRANSFER, *where]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
-        # On a busy machine a step can take long: that says nothing of what it does.
-        told = [line for line in done.stderr.splitlines() if "Executing <Handle" not in line]
-        assert told == []
+        assert done.stderr == ""
         size, code, said, grown_mb = done.stdout.split()
         assert (int(size), code, said) == (52428800, "0", "over")
         assert int(grown_mb) < 20
