@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.render import PROGRAM, Cost, cost
-from remote_prof.profile.model import Quality, Verdict
+from remote_prof.profile.model import Grade, Quality, Verdict
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.manifest import (
     MANIFEST_VERSION,
@@ -76,7 +76,7 @@ def write_run(results: Path, hosts: int, stacks: int) -> RunDirectory:
         where = directory.fresh_directory(name, "api")
         raw = _profile(rng, known, odd=number % _ODD_ONE_IN == 1).encode()
         artifact = directory.write(where / "profile.txt", raw, raw=True)
-        quality = Quality(None, 3000, 0, 0.0, 0.0, 0.0, verdict=Verdict("sound", ""))  # type: ignore[arg-type]
+        quality = Quality(None, 3000, 0, 0.0, 0.0, 0.0, verdict=Verdict(Grade.SOUND, ""))
         records.append(
             HostRecord(
                 name,

@@ -15,7 +15,6 @@ import threading
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import distributed
@@ -145,12 +144,7 @@ class Cluster:
         self._open.callback(self._over.set)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def submit(self, job: HostJob) -> Future[HostResult]:

@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from remote_prof.errors import ExitCode, UsageError
@@ -40,12 +39,7 @@ class Events:
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
 

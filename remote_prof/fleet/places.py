@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 from remote_prof.run.directory import RunDirectory
@@ -28,12 +27,7 @@ class Place(Protocol):
     def __enter__(self) -> Self:
         """Be ready."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Let go of all that is still at work."""
 
     def submit(self, job: HostJob) -> Future[HostResult]:
@@ -74,12 +68,7 @@ class Local:
             self._open.enter_context(deferred)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
     def submit(self, job: HostJob) -> Future[HostResult]:

@@ -65,7 +65,7 @@ def shares_over_time(rounds: Sequence[Functions | None]) -> list[tuple[str, list
     found = []
     for hot in hottest(there, "host", _MOST_FUNCTIONS):
         shares = [
-            each.own.get(Function(hot.name, hot.kind), 0) / each.weight  # type: ignore[arg-type]
+            each.own.get(Function(hot.name, hot.kind), 0) / each.weight
             if each and each.weight
             else None
             for each in rounds

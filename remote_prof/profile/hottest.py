@@ -9,6 +9,7 @@ from typing import Literal
 
 from remote_prof.profile.diff import Function
 from remote_prof.profile.functions import Functions
+from remote_prof.profile.model import FrameKind
 
 WeightBy = Literal["samples", "host"]
 WEIGHTINGS: tuple[WeightBy, ...] = ("samples", "host")
@@ -24,7 +25,7 @@ class Hot:
     """
 
     name: str
-    kind: str
+    kind: FrameKind
     self: float
     total: float
     hosts: int

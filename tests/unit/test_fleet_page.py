@@ -254,7 +254,7 @@ def test_an_empty_fleet_has_no_rows_and_nothing_merged() -> None:
 
 
 def test_a_function_stands_in_the_page_once_with_the_colour_of_the_flame_graphs() -> None:
-    hot = Hot("parse", "kernel", 0.25, 1 / 3, 2, 0, 0.2, 0.5)
+    hot = Hot("parse", FrameKind.KERNEL, 0.25, 1 / 3, 2, 0, 0.2, 0.5)
     document = page_of(host(), host("web-2"), hottest=(hot,)).document
     functions = document["functions"]
     assert functions["name"] == ["parse", "parse"]
@@ -269,7 +269,7 @@ def test_a_function_stands_in_the_page_once_with_the_colour_of_the_flame_graphs(
 
 
 def test_of_many_functions_the_hottest_are_in_the_page() -> None:
-    hot = [Hot(f"f{number}", "user", 0, 0, 1, 0, 0, 0) for number in range(MOST_HOT + 7)]
+    hot = [Hot(f"f{number}", FrameKind.USER, 0, 0, 1, 0, 0, 0) for number in range(MOST_HOT + 7)]
     document = page_of(hottest=tuple(hot)).document
     assert len(document["hottest"]) == len(document["functions"]["name"]) == MOST_HOT
     assert document["functions_in_all"] == MOST_HOT + 7
