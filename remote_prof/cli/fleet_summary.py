@@ -115,7 +115,7 @@ def show_standings(standings: Sequence[Standing]) -> None:
 def show_groups(groups: Sequence[GroupStanding], by: str) -> None:
     """Print how far groups of hosts are from each other, and in what."""
     if not groups:
-        console.note(f"there are no two groups by {by} whose hosts have samples: nothing differs")
+        console.note(f"by {by} no group has samples beside which other hosts have some, too")
     for group in groups:
         console.line("")
         verdict = "differs from the others" if group.differs else "is like the others"

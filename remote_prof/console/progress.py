@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -197,12 +198,9 @@ class Table:
         elapsed_s = now - self._begun
         left = ""
         if 0 < done < self.hosts:
-            left = f"; about {clock(elapsed_s / done * (self.hosts - done))} left"
-        return f"{done} of {self.hosts} hosts{counts}; {clock(elapsed_s)}{left}"
+            left = f"; about {_clock(elapsed_s / done * (self.hosts - done))} left"
+        return f"{done} of {self.hosts} hosts{counts}; {_clock(elapsed_s)}{left}"
 
 
-def clock(seconds: float) -> str:
-    """Return minutes and seconds, ``3:07``, and hours where there are any."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _clock(seconds: float) -> dt.timedelta:
+    return dt.timedelta(seconds=round(seconds))

@@ -43,7 +43,7 @@ from remote_prof.run.report import (
     write_formats,
 )
 from remote_prof.run.result import OVER, Clock, HostResult, Watch
-from remote_prof.transport import Lines, SshOptions
+from remote_prof.transport import Lines
 
 
 def run_job(job: HostJob, manifest: Manifest, stop: Stop, watch: Watch, lines: Lines) -> HostResult:
@@ -81,7 +81,7 @@ class _Run:
         self._analysis: Analysis | None = None
         self._problems: list[Problem] = []
         self._stopped = False
-        self._connection = lines.connect(job.host, _within(job.ssh, job.time_limit_s))
+        self._connection = lines.connect(job.host, job.ssh.within(job.time_limit_s))
         self._link = Link(self._connection, self._stage, self._stop.check)
 
     def result(self) -> HostResult:
@@ -373,10 +373,3 @@ class _Run:
             round_trips=self._connection.exchanges,
             left_behind=tuple(dict.fromkeys(self._observed.left)),
         )
-
-
-def _within(ssh: SshOptions, limit_s: float | None) -> SshOptions:
-    """Wait for no host longer than the time that there is for it."""
-    if limit_s is None or limit_s > ssh.connect_timeout_s:
-        return ssh
-    return replace(ssh, connect_timeout_s=max(limit_s, 0.1))

@@ -8,7 +8,7 @@ character that sh, csh and fish read differently inside single quotes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Protocol
 
@@ -90,6 +90,12 @@ class SshOptions:
 
     connect_timeout_s: float = 10.0
     host_key_checking: str = "yes"
+
+    def within(self, limit_s: float | None) -> SshOptions:
+        """Return options that wait for no host longer than that; None is no limit."""
+        if limit_s is None or limit_s > self.connect_timeout_s:
+            return self
+        return replace(self, connect_timeout_s=max(limit_s, 0.1))
 
 
 @dataclass(frozen=True, slots=True)

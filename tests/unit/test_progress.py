@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from remote_prof.console.progress import Lines, Table, clock
+from remote_prof.console.progress import Lines, Table
 from remote_prof.errors import ExitCode, UsageError
 from remote_prof.fleet.events import Events
 from remote_prof.run.manifest import HostRecord, Status
@@ -33,7 +33,7 @@ def test_the_table_counts_and_names_the_slowest(monkeypatch: pytest.MonkeyPatch)
     table("web-3", "sampling")
     table("web-1", "done")  # says nothing of the host
     text = drawn(table)
-    assert text.startswith("0 of 8 hosts; 0:15")
+    assert text.startswith("0 of 8 hosts; 0:00:15")
     assert "2 connecting, 1 sampling for 30 s" in text
     assert "web-1" in text
     assert "web-3" not in text  # it has been at work for the shortest
@@ -45,7 +45,7 @@ def test_the_table_counts_and_names_the_slowest(monkeypatch: pytest.MonkeyPatch)
     now += 5
     text = drawn(table)
     # 2 in 20 s: 6 more take a minute.
-    assert text.startswith("2 of 8 hosts, 1 ok, 1 failed; 0:20; about 1:00 left")
+    assert text.startswith("2 of 8 hosts, 1 ok, 1 failed; 0:00:20; about 0:01:00 left")
     assert "web-2: failed, docker does not answer" in text
     assert "web-1" not in text
     table.ended("web-3", "unreachable", "it is down")
@@ -69,16 +69,6 @@ def test_plain_lines_tell_stages_and_ends(capsys: pytest.CaptureFixture[str]) ->
     assert lines[1:] == ["web-1: failed, docker does not answer (1 of 2)", "web-2: ok (2 of 2)"]
     Lines(1.0, 1).ended("web-1", "ok", "")
     assert capsys.readouterr().err == ""
-
-
-def test_times_are_told_as_clocks_tell_them() -> None:
-    assert [clock(each) for each in (0, 59.6, 61, 3600, 36_061)] == [
-        "0:00",
-        "1:00",
-        "1:01",
-        "1:00:00",
-        "10:01:01",
-    ]
 
 
 def test_events_are_lines_of_json_as_they_happen(tmp_path: Path) -> None:
