@@ -102,7 +102,7 @@ def _examine(job: HostJob, *, probe: bool) -> _Examined:
     from remote_prof.run.record import filter_text
 
     try:
-        prepared = open_and_prepare(job)
+        [(_, prepared)] = open_and_prepare(job)
     except RemoteProfError as error:
         problem = Problem(Severity.ERROR, error.what, error.evidence, error.hint)
         return _Examined(job.host.name, error.exit_code, {}, (problem,))

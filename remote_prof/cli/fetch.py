@@ -36,7 +36,7 @@ def fetch(
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.cli.resuming import resumed_jobs
     from remote_prof.cli.running import finish, listening
-    from remote_prof.fleet.invocation import is_held, resume_jobs
+    from remote_prof.fleet.invocation import held_jobs, resume_jobs
     from remote_prof.run.directory import RunDirectory
 
     settings = resolve_settings(
@@ -44,10 +44,11 @@ def fetch(
         | {"inventory": inventory, "results": output, "max_artifact_size": max_artifact_size}
     )
     directory = RunDirectory.find(run, settings.values.results)
-    jobs = [job for job in resumed_jobs(directory, settings, flags) if is_held(job, directory)]
+    resumed = resumed_jobs(directory, settings, flags)
+    jobs = [held for job in resumed for held in held_jobs(job, directory)]
     if not jobs:
         console.note(f"no host holds anything of run {directory.path.name}")
         return ExitCode.OK
     with listening(jobs) as told:
-        outcome = resume_jobs(jobs, directory, told.stage, ended=told.host)
+        outcome = resume_jobs(jobs, directory, told.stage, ended=told.host, parted=told.targets)
     return finish(outcome, as_json=as_json, verbose=verbose)

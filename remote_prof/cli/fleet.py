@@ -80,7 +80,8 @@ def fleet(
         console.problem(problem)
     groups = compare(whole, manifest, compare_by) if compare_by else ()
     updated = write_fleet(directory, manifest, whole, chosen, groups=groups)
-    for name in whole.without(manifest.request.hosts):
+    names = (*(record.name for record in manifest.hosts), *manifest.not_begun)
+    for name in whole.without(names):
         console.note(f"{name} has no samples")
     show_standings(whole.standings())
     if compare_by:

@@ -102,6 +102,15 @@ class FleetFlags:
         ),
     ] = None
 
+    sidecars_per_host: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="How many sidecars are on a host at the same time, for several targets (4).",
+            rich_help_panel=_FLEET,
+        ),
+    ] = None
+
     def settings(self) -> dict[str, object]:
         """Return them by the names of the settings."""
         return asdict(self) | {"any_errors_fatal": self.any_errors_fatal or None}

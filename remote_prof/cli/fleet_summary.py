@@ -33,10 +33,13 @@ def show_problems(results: Sequence[HostResult], *, verbose: int) -> None:
     said: dict[tuple[Severity, str], list[tuple[str, Problem]]] = {}
     for result in results:
         for problem in _problems(result, verbose=verbose):
-            own = problem.what.removeprefix(f"{result.record.name}: ")
+            record = result.record
+            own = problem.what.removeprefix(f"{record.name}: ").removeprefix(
+                f"{record.host_name}: "
+            )
             # Numbers, and names of hosts, are each one's own.
-            alike = _NUMBER.sub("#", own.replace(result.record.name, "#"))
-            mine = (result.record.name, replace(problem, what=own))
+            alike = _NUMBER.sub("#", own.replace(record.name, "#"))
+            mine = (record.name, replace(problem, what=own))
             said.setdefault((problem.severity, alike), []).append(mine)
     for _, told in sorted(said.items(), key=lambda item: item[0][0] is Severity.ERROR):
         name, problem = told[0]

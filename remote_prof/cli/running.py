@@ -50,7 +50,7 @@ def start(
 
     def run() -> Outcome:
         made = make_jobs(hosts, spec, settings, shown=shown, script=script, library=library)
-        jobs = [replace(job, missing_ok=missing_ok) for job in made]
+        jobs = [replace(job, missing_ok=missing_ok, several=spec.may_be_several) for job in made]
         with listening(jobs, events) as told:
             outcome = run_jobs(
                 jobs,
@@ -60,6 +60,7 @@ def start(
                 policy=Policy.of(settings.values),
                 executor=settings.values.executor,
                 ended=told.host,
+                parted=told.targets,
             )
             told.over(outcome)
         return outcome
@@ -101,7 +102,13 @@ def resume(
     values = settings.values
     with listening(jobs, events) as told:
         outcome = resume_jobs(
-            jobs, directory, told.stage, Policy.of(values), values.executor, told.host
+            jobs,
+            directory,
+            told.stage,
+            Policy.of(values),
+            values.executor,
+            told.host,
+            told.targets,
         )
         told.over(outcome)
     return finish(outcome, as_json=as_json, open_graph=open_graph, verbose=verbose)
@@ -126,6 +133,12 @@ class Listener:
         if self.events is not None:
             self.events.host(record)
 
+    def targets(self, host: str, names: Sequence[str]) -> None:
+        """Hear that a host has several targets."""
+        self.shown.parted(len(names))
+        if self.events is not None:
+            self.events.targets(host, names)
+
     def over(self, outcome: Outcome) -> None:
         """Hear how it all ended."""
         if self.events is not None:
@@ -144,7 +157,7 @@ def listening(jobs: Sequence[HostJob], events: str | None = None) -> Iterator[Li
             from remote_prof.fleet.events import Events
 
             written = stack.enter_context(Events(Path(events)))
-            written.begun(first.run_id, tuple(job.host.name for job in jobs))
+            written.begun(first.run_id, tuple(job.name for job in jobs))
         with progress(first.request.duration_s, len(jobs)) as shown:
             yield Listener(shown, written)
     if written is not None and written.problem is not None:
@@ -161,7 +174,7 @@ def finish(
     alone = outcome.fleet is None
     for result in outcome.results:
         if result.containers:
-            remember_containers(result.record.name, result.containers)
+            remember_containers(result.record.host_name, result.containers)
         if alone:
             summary.show_problems(result, verbose=verbose)
         if not as_json and (alone or verbose):
@@ -212,17 +225,17 @@ def dry_run(
 
     code = ExitCode.OK
     documents = []
-    for job in make_jobs(hosts, spec, settings, shown=shown, script=script, library=library):
-        prepared = open_and_prepare(job)
-        remember_containers(job.host.name, prepared.state.containers)
-        for problem in prepared.problems:
-            console.problem(problem)
-        if prepared.plan is None:
-            code = refusal(prepared).exit_code
-        else:
-            documents.append(summary.plan_document(job, prepared))
-            if not as_json:
-                summary.show_plan(job, prepared)
+    for made in make_jobs(hosts, spec, settings, shown=shown, script=script, library=library):
+        for job, prepared in open_and_prepare(replace(made, several=spec.may_be_several)):
+            remember_containers(job.host.name, prepared.state.containers)
+            for problem in prepared.problems:
+                console.problem(problem)
+            if prepared.plan is None:
+                code = refusal(prepared).exit_code
+            else:
+                documents.append(summary.plan_document(job, prepared))
+                if not as_json:
+                    summary.show_plan(job, prepared)
     if as_json:
         console.write(json.dumps(documents, indent=2) + "\n")
     return code

@@ -38,7 +38,7 @@ def top(
     """List the hottest functions over all hosts of a run, and the hosts that differ."""
     from remote_prof.cli.fleet_summary import show_standings
     from remote_prof.cli.invocation import resolve_settings
-    from remote_prof.fleet.files import load_fleet
+    from remote_prof.fleet.files import count_hosts, load_fleet
     from remote_prof.profile.quality import tenths
     from remote_prof.run.directory import RunDirectory
 
@@ -72,7 +72,7 @@ def top(
         return
     for host in missing:
         console.note(f"{host.name} has no samples: {host.error or host.status}")
-    console.line(f"{len(hosts)} hosts, {total} {unit}, by {weighting}", style="bold")
+    console.line(f"{count_hosts(hosts)}, {total} {unit}, by {weighting}", style="bold")
     rows = [
         (
             *(tenths(share) for share in (hot.self, hot.total)),

@@ -45,6 +45,9 @@ class Watcher(Protocol):
     def ended(self, host: str, status: str, why: str) -> None:
         """Note what came of a host; ``why`` is what ended it, empty where it went to its end."""
 
+    def parted(self, targets: int) -> None:
+        """Note that one of the hosts has so many targets, each of which counts as a host."""
+
 
 @contextmanager
 def progress(duration_s: float, hosts: int = 1) -> Iterator[Watcher]:
@@ -105,6 +108,10 @@ class Lines:
             said = f", {why}" if why else ""
             console.note(f"{host}: {status}{said} ({self._ended} of {self._hosts})")
 
+    def parted(self, targets: int) -> None:
+        """See ``Watcher``."""
+        self._hosts += targets - 1
+
 
 class Spinner:
     """Shows the stage of a host, or of a few, each in a line that turns."""
@@ -130,6 +137,9 @@ class Spinner:
 
     def ended(self, host: str, status: str, why: str) -> None:
         """See ``Watcher``: the summary tells it."""
+
+    def parted(self, targets: int) -> None:
+        """See ``Watcher``: each has its line."""
 
 
 @dataclass(slots=True)
@@ -164,6 +174,10 @@ class Table:
         self._counts[status] += 1
         if why:
             self._failures.append(f"{host}: {status}, {why}")
+
+    def parted(self, targets: int) -> None:
+        """See ``Watcher``."""
+        self.hosts += targets - 1
 
     def draw(self) -> RenderableType:
         """Return what is shown now."""

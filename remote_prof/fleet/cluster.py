@@ -22,12 +22,12 @@ import distributed
 from remote_prof import __version__
 from remote_prof.errors import RemoteProfError, UsageError
 from remote_prof.fleet.parcel import Parcel, Task, pack_parcel, pack_task, unpack, with_own_secrets
-from remote_prof.records import Host
 from remote_prof.run.directory import RunDirectory
 from remote_prof.run.interrupt import Interrupt
 from remote_prof.run.job import run_job
-from remote_prof.run.manifest import HostRecord, Manifest, Status
+from remote_prof.run.manifest import Manifest
 from remote_prof.run.prepare import HostJob
+from remote_prof.run.record import first_record
 from remote_prof.run.result import HostResult, Watch
 from remote_prof.transport import Lines
 
@@ -69,10 +69,10 @@ class Site(distributed.WorkerPlugin):
         host = with_own_secrets(task.job.host, os.environ)
         with tempfile.TemporaryDirectory(dir=self._place.name) as place:
             directory = RunDirectory(Path(place))
-            unpack(task.luggage, directory, host)
+            unpack(task.luggage, directory, task.job)
             job = replace(task.job, host=host, directory=directory.path)
             result = run_job(job, manifest, self._interrupt, self._told, self._lines)
-            return pack_parcel(result, directory, host)
+            return pack_parcel(result, directory, job)
 
     def _told(self, host: str, stage: str) -> None:
         said = {"host": host, "stage": stage, "worker": self._worker.address}
@@ -158,14 +158,14 @@ class Cluster:
     def _receive(self, future: Any, job: HostJob) -> HostResult:
         try:
             parcel: Parcel = future.result()
-            settled = unpack(parcel.luggage, self._directory, job.host)
+            settled = unpack(parcel.luggage, self._directory, job)
         except RemoteProfError as error:
-            return _failed(job.host, error)
+            return _failed(job, error)
         except (Exception, CancelledError) as error:  # noqa: BLE001  whatever Dask has to say
             return _failed(
-                job.host,
+                job,
                 RemoteProfError(
-                    f"{job.host.name}: the cluster has lost the job",
+                    f"{job.name}: the cluster has lost the job",
                     evidence=str(error) or type(error).__name__,
                     hint="go on with --resume: what the host still holds is fetched",
                 ),
@@ -191,11 +191,8 @@ class Cluster:
             self._client.unregister_worker_plugin(self._name)
 
 
-def _failed(host: Host, error: RemoteProfError) -> HostResult:
-    record = HostRecord(
-        host.name, host.address, Status.FAILED, error=error.what, groups=host.groups
-    )
-    return HostResult(record, error=error)
+def _failed(job: HostJob, error: RemoteProfError) -> HostResult:
+    return HostResult(replace(first_record(job), error=error.what), error=error)
 
 
 def _connect(address: str) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -17,7 +18,8 @@ from remote_prof.run.manifest import HostRecord
 class Events:
     """Writes one JSON object a line, with ``time`` (UTC, ISO 8601) and ``event``.
 
-    ``begun``: ``run`` and its ``hosts``; ``stage``: a ``host`` comes to a ``stage``; ``host``: what
+    ``begun``: ``run`` and its ``hosts``; ``stage``: a ``host`` comes to a ``stage``;
+    ``targets``: a ``host`` has several, from then on each is named like a host; ``host``: what
     came of one, as in run.json; ``ended``: the ``exit_code``. A context manager. Raises UsageError
     where the file cannot be opened. That it cannot be written any more ends no run: it is in
     ``problem``.
@@ -50,6 +52,10 @@ class Events:
     def stage(self, host: str, stage: str) -> None:
         """Write that a host comes to a stage."""
         self._write("stage", {"host": host, "stage": stage})
+
+    def targets(self, host: str, names: Sequence[str]) -> None:
+        """Write that a host has several targets, each with a stage and a result of its own."""
+        self._write("targets", {"host": host, "targets": list(names)})
 
     def host(self, record: HostRecord) -> None:
         """Write what came of a host."""

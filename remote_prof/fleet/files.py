@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from remote_prof.fleet.answer import Fleet
@@ -100,19 +100,28 @@ def write_fleet(
     return updated
 
 
+def count_hosts(names: Collection[str]) -> str:
+    """Return how many hosts these are, in words."""
+    return "1 host" if len(names) == 1 else f"{len(names)} hosts"
+
+
 def merged_report(manifest: Manifest, fleet: Fleet) -> Report | None:
     """Return what is drawn of all hosts together; None where there are no samples."""
     profile, quality = fleet.merged()
     if not profile.weights:
         return None
     request = manifest.request
-    number = len(fleet.functions)
+    shown = [record for record in manifest.hosts if record.name in fleet.functions]
+    hosts = {record.host_name for record in shown}
+    several = {record.host_name: record.targets for record in manifest.hosts}
+    targets = f"{len(shown)} of {sum(several.values())}"
     names = tuple(fleet.tools) or (request.engine,)
     engine, event = find_engine(names[0], request.event), find_event(names[0], request.event)
     sampled = engine.describe(profile_request(request))
     by = ", each host alike" if fleet.weight_by == "host" else ""
     facts = {
-        "hosts": f"{number} of {len(request.hosts)}",
+        "hosts": f"{len(hosts)} of {len(request.hosts)}",
+        **({"targets": targets} if len(shown) > len(hosts) else {}),
         **run_facts(manifest, names, profile.tool),
         "sampled": sampled,
         "shown": str(fleet.view),
@@ -121,7 +130,7 @@ def merged_report(manifest: Manifest, fleet: Fleet) -> Report | None:
     return Report(
         profile=profile,
         quality=quality,
-        title=f"{request.target} on {number} hosts",
+        title=f"{request.target} on {count_hosts(hosts)}",
         subtitle=f"{event.title}, {facts[profile.unit]} {profile.unit}, {sampled}{by}",
         modules=fleet.view.modules,
         facts={key: value for key, value in facts.items() if value},
@@ -144,17 +153,14 @@ def build_page(
     """Return what the page of a run shows."""
     request = manifest.request
     standings = {each.host: each for each in fleet.standings()}
-    known = {record.name: record for record in manifest.hosts}
-    rows = []
-    for name in request.hosts:
-        record = known.get(name)
-        if record is None:
-            rows.append(HostRow(name, "not begun"))
-        else:
-            rows.append(_row(record, fleet.functions.get(name), standings.get(name)))
+    rows = [
+        _row(record, fleet.functions.get(record.name), standings.get(record.name))
+        for record in manifest.hosts
+    ]
+    rows += [HostRow(name, "not begun") for name in manifest.not_begun]
     unit = next((each.unit for each in fleet.functions.values()), "samples")
     return FleetPage(
-        title=f"{request.target} on {len(request.hosts)} hosts",
+        title=f"{request.target} on {count_hosts(request.hosts)}",
         subtitle=merged.subtitle if merged else "",
         unit=unit,
         facts=merged.facts if merged else run_facts(manifest, (request.engine,), ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,10 +22,10 @@ from remote_prof.fleet.shift import Shift
 from remote_prof.records import Problem, Severity
 from remote_prof.run.directory import RunDirectory, writable
 from remote_prof.run.interrupt import Interrupt
-from remote_prof.run.launch import find_launch, forget_launch, write_jobs
-from remote_prof.run.manifest import MANIFEST_VERSION, Manifest, Status
+from remote_prof.run.launch import find_launches, forget_launch, write_jobs
+from remote_prof.run.manifest import MANIFEST_VERSION, HostRecord, Manifest, Status
 from remote_prof.run.prepare import HostJob
-from remote_prof.run.result import Ended, HostResult, Watch
+from remote_prof.run.result import Ended, HostResult, Parted, Watch
 
 RETRY = "hosts.retry"
 THREADS = "threads"
@@ -55,9 +56,15 @@ class Outcome:
 
     @property
     def not_begun(self) -> tuple[str, ...]:
-        """The hosts of which the run has nothing to say."""
-        known = {host.name for host in self.manifest.hosts}
-        return tuple(name for name in self.manifest.request.hosts if name not in known)
+        """The hosts, and targets of hosts, of which the run has nothing to say."""
+        begun = Counter(record.host_name for record in self.manifest.hosts)
+        targets = {record.host_name: record.targets for record in self.manifest.hosts}
+        in_part = (
+            f"{targets[name] - number} of {targets[name]} targets of {name}"
+            for name, number in begun.items()
+            if number < targets[name]
+        )
+        return (*self.manifest.not_begun, *in_part)
 
 
 def run_jobs(
@@ -69,6 +76,7 @@ def run_jobs(
     policy: Policy = Policy(),  # noqa: B008  it is frozen
     executor: str = THREADS,
     ended: Ended = lambda _: None,
+    parted: Parted = lambda _, __: None,
 ) -> Outcome:
     """Run jobs, write the manifest as it grows, and say how it all ended.
 
@@ -90,7 +98,7 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch, policy, executor, ended)
+    return _work_off(jobs, directory, manifest, watch, policy, executor, ended, parted)
 
 
 def resume_jobs(
@@ -100,24 +108,40 @@ def resume_jobs(
     policy: Policy = Policy(),  # noqa: B008  it is frozen
     executor: str = THREADS,
     ended: Ended = lambda _: None,
+    parted: Parted = lambda _, __: None,
 ) -> Outcome:
     """Go on with jobs of an earlier run: what is on a host is followed, the rest is begun.
 
     Raises RemoteProfError where the results cannot be written, UsageError where another process
     is at work on the run.
     """
-    return _work_off(jobs, directory, directory.load_manifest(), watch, policy, executor, ended)
+    manifest = directory.load_manifest()
+    return _work_off(jobs, directory, manifest, watch, policy, executor, ended, parted)
 
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
     """Return the jobs of a run that have no result yet, or of which a host may hold something."""
-    done = {record.name for record in directory.load_manifest().hosts if record.status.has_ended}
-    return [job for job in jobs if job.host.name not in done or is_held(job, directory)]
+    to_go = directory.load_manifest().targets_to_go
+    found = []
+    for job in jobs:
+        held = held_jobs(job, directory)
+        # One that has several targets finds out anew which they are.
+        parts = [each for each in held if each.part]
+        found += parts
+        if len(parts) < len(held) or to_go.get(job.host.name, 0) > len(parts):
+            found.append(job)
+    return found
 
 
-def is_held(job: HostJob, directory: RunDirectory) -> bool:
-    """Say whether a host may hold something of a job."""
-    return find_launch(directory, job.host) is not None
+def held_jobs(job: HostJob, directory: RunDirectory) -> list[HostJob]:
+    """Return the job, or those of its parts, of which its host may hold something."""
+    launched = [launch.job for _, launch in find_launches(directory, job.host)]
+    return [
+        replace(job, target=each.target, part=each.part, targets=each.targets, several=False)
+        if each.part
+        else job
+        for each in launched
+    ]
 
 
 def _work_off(
@@ -128,17 +152,17 @@ def _work_off(
     policy: Policy,
     executor: str,
     ended: Ended,
+    parted: Parted,
 ) -> Outcome:
     if executor != THREADS:
         for job in jobs:
             refuse_secrets(job.host)
     interrupt = Interrupt()
-    alone = len(manifest.request.hosts) == 1
-    fleet = None if alone else Fleet()
-    ledger = _Ledger(directory, manifest, fleet, ended)
+    ledger = _Ledger(directory, manifest, jobs, ended, parted)
+    forks = policy.forks if any(job.several for job in jobs) else min(policy.forks, len(jobs))
     place: Place
     if executor == THREADS:
-        place = Local(directory, manifest, interrupt, watch, min(policy.forks, len(jobs)))
+        place = Local(directory, manifest, interrupt, watch, forks)
     else:
         place = _cluster(executor)(executor, directory, manifest, interrupt, watch)
 
@@ -150,11 +174,11 @@ def _work_off(
             ledger.write()
         _note_retries(directory, ledger.manifest)
     results = ledger.in_order()
-    code = exit_code(results, interrupted=interrupt.requested, alone=alone)
+    code = exit_code(results, interrupted=interrupt.requested, alone=ledger.fleet is None)
     if stopped and code is ExitCode.OK:
         code = ExitCode.SOME_FAILED
-    manifest, problems = _answer(directory, ledger.manifest, fleet)
-    return Outcome(directory, manifest, results, code, stopped, fleet, problems)
+    manifest, problems = _answer(directory, ledger.manifest, ledger.fleet)
+    return Outcome(directory, manifest, results, code, stopped, ledger.fleet, problems)
 
 
 def _cluster(address: str) -> type[Cluster]:
@@ -188,9 +212,7 @@ def _answer(
 
 def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
     """Name the hosts that one would try again in a file that ``--limit @FILE`` takes."""
-    names = manifest.request.hosts
-    ended = {host.name for host in manifest.hosts if host.status.has_ended}
-    again = [name for name in names if name not in ended] if len(names) > 1 else []
+    again = [*manifest.targets_to_go] if len(manifest.request.hosts) > 1 else []
     path = directory.path / RETRY
     if again:
         with suppress(RemoteProfError):  # where nothing can be written, that is said already
@@ -200,31 +222,60 @@ def _note_retries(directory: RunDirectory, manifest: Manifest) -> None:
 
 
 class _Ledger:
-    """The results that have come, and the manifest that tells them."""
+    """The results that have come, and the manifest that tells them.
+
+    Of more than one target ``fleet`` is what they say together.
+    """
 
     def __init__(
-        self, directory: RunDirectory, manifest: Manifest, fleet: Fleet | None, ended: Ended
+        self,
+        directory: RunDirectory,
+        manifest: Manifest,
+        jobs: Sequence[HostJob],
+        ended: Ended,
+        parted: Parted,
     ) -> None:
         self.manifest = manifest
+        several = len(manifest.request.hosts) > 1 or any(job.part for job in jobs)
+        self.fleet = Fleet() if several else None
         self._directory = directory
-        self._fleet = fleet
         self._ended = ended
+        self._parted = parted
+        # Of an earlier process, those that have a result, or are gone on with by themselves.
+        self._known = {job.name for job in jobs if job.part}
+        self._known |= {record.name for record in manifest.hosts if record.status.has_ended}
         # As they were named, whichever is ready first.
         self._places = {name: place for place, name in enumerate(manifest.request.hosts)}
         self._results: list[HostResult] = []
         self._unwritten: list[HostResult] = []
         self._not_before = 0.0
 
-    def take(self, result: HostResult) -> None:
-        """Note a result; sooner or later it is written. Profiles of several hosts are added up."""
-        if self._fleet is not None and result.analysis is not None:
-            self._fleet.add(result.record.name, result.analysis)
+    def take(self, result: HostResult) -> Sequence[HostJob]:
+        """Note a result; sooner or later it is written. Profiles of several targets are added up.
+
+        Returns the parts of a job that are still to be done.
+        """
+        if result.parts:
+            return self._part(result)
+        if self.fleet is not None and result.analysis is not None:
+            self.fleet.add(result.record.name, result.analysis)
             result.analysis = None
         self._ended(result.record)
         self._results.append(result)
         self._unwritten.append(result)
         if time.monotonic() >= self._not_before:
             self.write()
+        return ()
+
+    def _part(self, result: HostResult) -> Sequence[HostJob]:
+        host = result.record.name
+        self.fleet = self.fleet or Fleet()
+        # What was said of the host as a whole, when it was not reached, is over.
+        hosts = tuple(record for record in self.manifest.hosts if record.name != host)
+        self.manifest = replace(self.manifest, hosts=hosts)
+        parts = [part for part in result.parts if part.name not in self._known]
+        self._parted(host, [part.name for part in parts])
+        return parts
 
     def write(self) -> None:
         """Write ``run.json``, and forget what was launched where that is told in it."""
@@ -233,7 +284,7 @@ class _Ledger:
         begun = time.monotonic()
         news = {result.record.name: result.record for result in self._unwritten}
         records = [record for record in self.manifest.hosts if record.name not in news]
-        hosts = sorted((*records, *news.values()), key=lambda host: self._places[host.name])
+        hosts = sorted((*records, *news.values()), key=self._place)
         self.manifest = replace(self.manifest, finished_at=_now(), hosts=tuple(hosts))
         try:
             self._directory.write_manifest(self.manifest)
@@ -251,7 +302,10 @@ class _Ledger:
 
     def in_order(self) -> tuple[HostResult, ...]:
         """Return the results as the hosts were named."""
-        return tuple(sorted(self._results, key=lambda each: self._places[each.record.name]))
+        return tuple(sorted(self._results, key=lambda each: self._place(each.record)))
+
+    def _place(self, record: HostRecord) -> tuple[int, str]:
+        return self._places[record.host_name], record.name
 
 
 def exit_code(results: Sequence[HostResult], *, interrupted: bool, alone: bool) -> ExitCode:

@@ -10,9 +10,10 @@ from remote_prof.run.manifest import HostRecord
 OTHERS = "other hosts"
 
 _FACTS: Mapping[str, Callable[[HostRecord], str]] = {
-    "host": lambda record: record.name,
+    "host": lambda record: record.host_name,
     "kernel": lambda record: record.kernel,
     "engine": lambda record: record.engine,
+    "container": lambda record: record.target.container if record.target else "",
     "image": lambda record: record.target.image if record.target else "",
     "image-id": lambda record: record.target.image_id if record.target else "",
 }

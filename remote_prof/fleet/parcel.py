@@ -58,8 +58,8 @@ class Parcel:
 
 def pack_task(job: HostJob, directory: RunDirectory) -> Task:
     """Return what has to be known there of a job."""
-    held = find_launch(directory, job.host) is not None
-    return Task(without_secrets(job), _pack(directory, job.host) if held else Luggage({}))
+    held = find_launch(directory, job)
+    return Task(without_secrets(job), _pack(directory, held[0], held) if held else Luggage({}))
 
 
 def refuse_secrets(host: Host) -> None:
@@ -74,43 +74,41 @@ def refuse_secrets(host: Host) -> None:
         )
 
 
-def pack_parcel(result: HostResult, directory: RunDirectory, host: Host) -> Parcel:
+def pack_parcel(result: HostResult, directory: RunDirectory, job: HostJob) -> Parcel:
     """Return what goes back of a job."""
     if result.settled is not None:
         forget_launch(result.settled)
-    return Parcel(replace(result, settled=None), _pack(directory, host))
+    parts = tuple(map(without_secrets, result.parts))
+    plain = replace(result, settled=None, parts=parts)
+    where = directory.host_path(job.host.name)
+    return Parcel(plain, _pack(directory, where, find_launch(directory, job)))
 
 
-def _pack(directory: RunDirectory, host: Host) -> Luggage:
-    paths = [
-        path
-        for path in sorted(directory.host_path(host.name).rglob("*"))
-        if path.is_file() and path.name != LAUNCH
-    ]
+def _pack(directory: RunDirectory, where: Path, held: tuple[Path, Launch] | None) -> Luggage:
+    paths = [path for path in sorted(where.rglob("*")) if path.is_file() and path.name != LAUNCH]
     files = {path.relative_to(directory.path).as_posix(): path.read_bytes() for path in paths}
     raw = frozenset(
         path.relative_to(directory.path).as_posix()
         for path in paths
         if not path.stat().st_mode & 0o222
     )
-    found = find_launch(directory, host)
-    if found is None:
+    if held is None:
         return Luggage(files, raw)
-    where, launch = found
-    return Luggage(files, raw, launch, where.relative_to(directory.path).as_posix())
+    place, launch = held
+    return Luggage(files, raw, launch, place.relative_to(directory.path).as_posix())
 
 
-def unpack(luggage: Luggage, directory: RunDirectory, host: Host) -> Path | None:
+def unpack(luggage: Luggage, directory: RunDirectory, job: HostJob) -> Path | None:
     """Write the files; return the directory whose launch can be forgotten, if there is one.
 
     Raises RemoteProfError where they cannot be written, UsageError where one is not the host's.
     """
-    own = directory.host_path(host.name)
-    held = find_launch(directory, host)
+    own = directory.host_path(job.host.name)
+    held = find_launch(directory, job)
     paths = {directory.path / name: data for name, data in luggage.files.items()}
     for path in paths:
         if ".." in path.parts or not path.is_relative_to(own):
-            raise UsageError(f"{host.name}: a worker sends {path}, which is no file of this host")
+            raise UsageError(f"{job.name}: a worker sends {path}, which is no file of this host")
     if held is None:
         # It was begun anew there, where nothing of an earlier try lies.
         for place in {own / path.relative_to(own).parts[0] for path in paths}:

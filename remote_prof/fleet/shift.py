@@ -21,7 +21,7 @@ from remote_prof.run.result import HostResult, Watch
 _LOOK_S = 0.2
 _FAILURES = (Status.FAILED, Status.UNREACHABLE)
 
-Take = Callable[[HostResult], None]
+Take = Callable[[HostResult], Sequence[HostJob]]
 
 
 @dataclass(slots=True)
@@ -34,8 +34,24 @@ class _Turn:
     result: HostResult | None = None
 
 
+def _machine(job: HostJob) -> tuple[str, int | None, str | None]:
+    """Return what two names of one machine have in common, where that can be seen."""
+    return job.host.address, job.host.port, job.host.jump
+
+
+def _sidecars(job: HostJob) -> int:
+    """Return how many sidecars a job may have at the same time."""
+    if job.sidecars is not None:
+        return min(job.sidecars, job.max_sidecars)
+    # What is chosen on the host may be more than one.
+    return job.max_sidecars if job.request.engine == "auto" else 1
+
+
 class Shift:
-    """Works jobs off, and hands each result to ``take`` in the thread that ``run`` is called in."""
+    """Works jobs off, and hands each result to ``take`` in the thread that ``run`` is called in.
+
+    What ``take`` returns is worked off next: the parts that a job turned out to have.
+    """
 
     def __init__(
         self, policy: Policy, place: Place, interrupt: Interrupt, take: Take, watch: Watch
@@ -63,7 +79,7 @@ class Shift:
 
     def _batch(self, batch: Sequence[HostJob]) -> None:
         self._waiting = [_Turn(job) for job in batch]
-        failed = 0
+        failed = set()
         while self._waiting or self._at_work:
             pause_s = self._begin()
             for turn, result in self._over(pause_s):
@@ -74,11 +90,15 @@ class Shift:
                     turn.not_before = time.monotonic() + retry_pause_s(turn.tries)
                     turn.result = result
                     self._waiting.append(turn)
-                    self._watch(turn.job.host.name, "cannot be reached: it is tried again")
+                    self._watch(turn.job.name, "cannot be reached: it is tried again")
                     continue
-                self._take(result)
-                failed += result.record.status in _FAILURES
-                self._why = self._why or self._policy.stop_reason(failed, len(batch))
+                parts = self._take(result)
+                # As it was given: a worker gets its jobs without what is secret.
+                own = [_Turn(replace(part, host=turn.job.host)) for part in parts]
+                self._waiting[:0] = own
+                if not result.parts and result.record.status in _FAILURES:
+                    failed.add(turn.job.host.name)
+                self._why = self._why or self._policy.stop_reason(len(failed), len(batch))
 
     def _begin(self) -> float:
         """Begin what may begin; return how long nothing more can."""
@@ -91,7 +111,10 @@ class Shift:
             self._waiting.clear()
         while self._waiting and len(self._at_work) < self._policy.forks:
             now = time.monotonic()
-            turn = min(self._waiting, key=lambda each: each.not_before)
+            fitting = [turn for turn in self._waiting if self._has_room(turn.job)]
+            if not fitting:
+                break
+            turn = min(fitting, key=lambda each: each.not_before)
             wait_s = max(turn.not_before, self._next_at) - now
             if wait_s > 0:
                 return min(wait_s, _LOOK_S)
@@ -104,6 +127,11 @@ class Shift:
             if self._interrupt.requested:
                 break
         return _LOOK_S
+
+    def _has_room(self, job: HostJob) -> bool:
+        """Say whether a job would keep to the number of sidecars that may be on its host."""
+        there = [turn.job for turn in self._at_work.values() if _machine(turn.job) == _machine(job)]
+        return not there or sum(map(_sidecars, [job, *there])) <= job.max_sidecars
 
     def _time_limit_s(self, now: float) -> float | None:
         limits = [self._policy.timeout_s] if self._policy.timeout_s is not None else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from remote_prof.errors import MissingTargetError, TargetError
-from remote_prof.host.containers import Container
+from remote_prof.host.containers import LABEL, Container
 from remote_prof.host.facts import HostState
 from remote_prof.host.processes import Process
 
@@ -20,7 +21,8 @@ _LISTED = 8
 class TargetSpec:
     """What the user asked for: a container, and perhaps one process of it.
 
-    ``container`` is a name, an id prefix, or ``compose-project/service``; ``labels`` are
+    ``container`` is a name, an id prefix, ``compose-project/service``, or a pattern with ``*``,
+    ``?`` and ``[...]`` that names and services are matched with; ``labels`` are
     ``(key, value)`` pairs that must all match. ``scope`` is ``container`` (every process in it)
     or ``process`` (one: ``pid`` of the host, ``container_pid`` as seen inside, or by its name).
     """
@@ -31,6 +33,32 @@ class TargetSpec:
     pid: int | None = None
     container_pid: int | None = None
     process: str | None = None
+
+    @property
+    def may_be_several(self) -> bool:
+        """Whether it may mean several containers of a host, and not by mistake."""
+        wanted = self.container or ""
+        return self.pid is None and (bool(self.labels) or self._is_pattern or "/" in wanted)
+
+    @property
+    def _is_pattern(self) -> bool:
+        return any(character in "*?[" for character in self.container or "")
+
+    def only(self, container: Container) -> TargetSpec:
+        """Return the spec that means this one of the containers."""
+        return replace(self, container=container.name, labels=())
+
+    def matches(self, container: Container) -> bool:
+        """Say whether a container is meant; none of ours is meant by what several match."""
+        if any(container.labels.get(key) != value for key, value in self.labels):
+            return False
+        wanted, names = self.container, (container.name, container.service)
+        if wanted is None or self._is_pattern:
+            own = LABEL in container.labels
+            return not own and any(name and fnmatchcase(name, wanted or "*") for name in names)
+        return wanted in names or (
+            len(wanted) >= 3 and container.container_id.startswith(wanted.lower())
+        )
 
     def __str__(self) -> str:
         labels = [f"label {key}={value}" for key, value in self.labels]
@@ -70,7 +98,7 @@ def resolve(spec: TargetSpec, state: HostState) -> Target:
     Raises TargetError: nothing matches (with near misses), several match, it does not run, a pid
     is not in it.
     """
-    container = _one(spec, state)
+    container = _owner_of_pid(spec, state) if _by_pid(spec) else _one(spec, state)
     members = tuple(p for p in state.processes if p.container_id == container.container_id)
     if not container.running:
         raise TargetError(
@@ -94,13 +122,24 @@ def resolve(spec: TargetSpec, state: HostState) -> Target:
     )
 
 
-def _one(spec: TargetSpec, state: HostState) -> Container:
-    if spec.container is None and not spec.labels:
-        return _owner_of_pid(spec, state)
-    found = [c for c in state.containers if _matches(spec, c)]
+def find_several(spec: TargetSpec, state: HostState) -> list[Container]:
+    """Return the running containers that a spec means; fewer than two are ``resolve``'s matter."""
+    found = [c for c in _found(spec, state) if c.running]
+    return found if spec.may_be_several and len(found) > 1 else []
+
+
+def _by_pid(spec: TargetSpec) -> bool:
+    return spec.container is None and not spec.labels
+
+
+def _found(spec: TargetSpec, state: HostState) -> list[Container]:
+    found = [c for c in state.containers if spec.matches(c)]
     # An exact name wins over an id prefix or a service that reads the same.
-    exact = [c for c in found if c.name == spec.container]
-    found = exact or found
+    return [c for c in found if c.name == spec.container] or found
+
+
+def _one(spec: TargetSpec, state: HostState) -> Container:
+    found = _found(spec, state)
     running = [c for c in found if c.running]
     if len(found) > 1 and len(running) == 1:
         found = running
@@ -113,17 +152,6 @@ def _one(spec: TargetSpec, state: HostState) -> Container:
             hint="name one of them, or choose with --label",
         )
     raise _not_found(spec, state.containers)
-
-
-def _matches(spec: TargetSpec, container: Container) -> bool:
-    if any(container.labels.get(key) != value for key, value in spec.labels):
-        return False
-    wanted = spec.container
-    if wanted is None:
-        return True
-    return wanted in (container.name, container.service) or (
-        len(wanted) >= 3 and container.container_id.startswith(wanted.lower())
-    )
 
 
 def _owner_of_pid(spec: TargetSpec, state: HostState) -> Container:

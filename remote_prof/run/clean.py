@@ -6,14 +6,18 @@ import re
 from dataclasses import dataclass, replace
 
 from remote_prof.errors import HostError
+from remote_prof.host.containers import LABEL
 from remote_prof.host.gather import CALL_TIMEOUT_S, WORK_PARENTS, FactsQuery, gather_state
 from remote_prof.records import Host
-from remote_prof.run.plan import LABEL
+from remote_prof.run.plan import LAUNCH_LABEL
 from remote_prof.templates import render
 from remote_prof.transport import Command, Connection, SshOptions, connect
 
 _TIMEOUT_S = 180.0
-_FORMAT = '{{.Id}} {{index .Config.Labels "%s"}} {{.State.Status}} {{.Name}}'
+_FORMAT = (
+    f'{{{{.Id}}}} {{{{index .Config.Labels "{LABEL}"}}}} {{{{.State.Status}}}} {{{{.Name}}}}'
+    f' {{{{index .Config.Labels "{LAUNCH_LABEL}"}}}}'
+)
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}", re.ASCII)
 STATES = {
     "running": "still at work",
@@ -97,9 +101,10 @@ def clean_command(
         "launcher/clean.sh.j2",
         engine_path=engine_path,
         label=LABEL,
+        launch_label=LAUNCH_LABEL,
         run_id=run_id or "",
         remove=remove,
-        format=_FORMAT % LABEL,
+        format=_FORMAT,
         parents=(work_parent, *WORK_PARENTS) if work_parent else WORK_PARENTS,
         call_timeout_s=CALL_TIMEOUT_S,
     )

@@ -169,11 +169,12 @@ def _scope(engines: Sequence[str], request: RequestRecord) -> str:
 def _choose(manifest: Manifest, place: list[str]) -> list[HostRecord]:
     """Return the hosts of a run that were named, all of them where none was."""
     host, target, *more = [*place, "", ""][: max(2, len(place))]
-    chosen = [record for record in manifest.hosts if host in ("", record.name)]
+    chosen = [record for record in manifest.hosts if host in ("", record.host_name)]
     if more or not chosen:
+        hosts = dict.fromkeys(record.host_name for record in manifest.hosts)
         raise UsageError(
             f"run {manifest.run_id} has no host {'/'.join(place)!r}",
-            evidence=f"it has {_listed(record.name for record in manifest.hosts)}",
+            evidence=f"it has {_listed(hosts)}",
             hint="name it as RUN/HOST, or RUN/HOST/TARGET",
         )
     found = [record for record in chosen if target in ("", _target(manifest, record))]

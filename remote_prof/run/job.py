@@ -30,7 +30,13 @@ from remote_prof.run.outputs import Outputs
 from remote_prof.run.plan import LaunchPlan
 from remote_prof.run.prepare import HostJob, Prepared, prepare, refusal
 from remote_prof.run.receive import ARTIFACT, Receiver
-from remote_prof.run.record import cpu_time_s, draft_record, status_of, with_exit_codes
+from remote_prof.run.record import (
+    cpu_time_s,
+    draft_record,
+    first_record,
+    status_of,
+    with_exit_codes,
+)
 from remote_prof.run.report import (
     Analysis,
     analyse,
@@ -68,11 +74,9 @@ class _Run:
         self._directory = RunDirectory(job.directory)
         self._clock = Clock()
         self._artifacts: list[Artifact] = []
-        host = job.host
-        self._record = HostRecord(
-            host.name, host.address, Status.FAILED, tries=job.tries, groups=host.groups
-        )
+        self._record = first_record(job)
         self._containers: tuple[Container, ...] = ()
+        self._parts: tuple[HostJob, ...] = ()
         # What is, or may be, on the host; and where that is noted here.
         self._plan: LaunchPlan | None = None
         self._where: Path | None = None
@@ -102,7 +106,7 @@ class _Run:
         if held and error and not isinstance(error, InterruptedRunError):
             error = tell.still_held(error, held)
         if self._stop.is_over and (isinstance(error, InterruptedRunError) or self._stopped):
-            error = tell.time_is_over(self._job.host.name, self._stop.limit_s, error)
+            error = tell.time_is_over(self._job.name, self._stop.limit_s, error)
         record = self._final_record(error)
         if record.status is Status.SKIPPED:
             # That it has no such container was to be expected, and is told by its status.
@@ -110,22 +114,25 @@ class _Run:
             record, error = replace(record, problems=problems), None
         self._stage(OVER)
         settled = None if held else self._where
-        return HostResult(record, self._analysis, error, self._containers, settled)
+        return HostResult(record, self._analysis, error, self._containers, settled, self._parts)
 
     def _holds(self) -> bool:
         """Whether the host may hold something of the run."""
         return self._plan is not None and not self._observed.over
 
     def _run(self) -> None:
-        name = self._job.host.name
-        self._watch(name, "connecting")
-        found = find_launch(self._directory, self._job.host)
+        self._stage("connecting")
+        found = find_launch(self._directory, self._job)
         with self._clock.stage("connect"):
             self._connection.open()
         self._link.heard()
         if found is None:
             self._may_begin()
-            prepared, where = self._prepare()
+            prepared = self._read()
+            self._parts = prepared.parts
+            if self._parts:
+                return
+            where = self._prepare(prepared)
             self._push(prepared)
             self._may_begin()
             with self._clock.stage("launch and sample"):
@@ -190,21 +197,16 @@ class _Run:
         paths = {f"{a.path}" for a in self._artifacts if a.path.rpartition("/")[2] in names}
         self._artifacts = [a for a in self._artifacts if a.path not in paths]
 
-    def _prepare(self) -> tuple[Prepared, Path]:
-        name = self._job.host.name
-        self._watch(name, "reading facts")
-        with self._clock.stage("facts"):
-            prepared = self._read()
-        self._containers = prepared.state.containers
+    def _prepare(self, prepared: Prepared) -> Path:
         self._problems += prepared.problems
         self._record = draft_record(self._record, prepared, prepared.plan)
         if prepared.plan is None or prepared.target is None:
             raise refusal(prepared)
-        where = self._directory.fresh_directory(name, prepared.target.name)
+        where = self._directory.fresh_directory(self._job.host.name, prepared.target.name)
         facts = json.dumps(dataclasses.asdict(prepared.state.facts), indent=2, default=sorted)
         path = where / "facts.json"
         self._artifacts.append(self._directory.write(path, facts.encode() + b"\n", raw=True))
-        return prepared, where
+        return where
 
     def _push(self, prepared: Prepared) -> None:
         """Have the image that was built here on the host before anything else is put there."""
@@ -220,15 +222,20 @@ class _Run:
             ).run()
 
     def _read(self) -> Prepared:
-        # Nothing is changed by it, so it can be done again.
-        while True:
-            try:
-                return prepare(self._job, self._connection)
-            except LinkLostError as error:
-                self._link.reconnect(error)
+        self._stage("reading facts")
+        with self._clock.stage("facts"):
+            # Nothing is changed by it, so it can be done again.
+            while True:
+                try:
+                    prepared = prepare(self._job, self._connection)
+                    break
+                except LinkLostError as error:
+                    self._link.reconnect(error)
+        self._containers = prepared.state.containers
+        return prepared
 
     def _stage(self, stage: str) -> None:
-        self._watch(self._job.host.name, stage)
+        self._watch(self._job.name, stage)
 
     def _follow(self, plan: LaunchPlan, where: Path, *, deploy: bool) -> None:
         follower = Follower(
@@ -293,7 +300,7 @@ class _Run:
 
         That some of several did not is noted, like all that the host had to say.
         """
-        seen, name = self._observed, self._job.host.name
+        seen, name = self._observed, self._job.name
         sidecars = self._record.sidecars
         if seen.gone and not seen.fetched:
             self._take_what_is_here(where)
@@ -316,7 +323,7 @@ class _Run:
         return raws
 
     def _no_samples(self, raws: Mapping[str, bytes]) -> RemoteProfError:
-        name, request = self._job.host.name, self._job.request
+        name, request = self._job.name, self._job.request
         if self._stop.requested:
             return tell.nothing_sampled_yet(name)
         for sidecar in self._record.sidecars:

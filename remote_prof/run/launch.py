@@ -66,15 +66,22 @@ def write_launch(directory: RunDirectory, where: Path, launch: Launch) -> None:
     _write(directory, where / LAUNCH, plain, Launch)
 
 
-def find_launch(directory: RunDirectory, host: Host) -> tuple[Path, Launch] | None:
-    """Return what may still be on a host, and the directory of its target; None if nothing is.
+def find_launches(directory: RunDirectory, host: Host) -> list[tuple[Path, Launch]]:
+    """Return what may still be on a host, by the directories of its targets.
 
-    Raises UsageError where the note cannot be read.
+    Raises UsageError where a note cannot be read.
     """
-    for path in sorted(directory.host_path(host.name).glob(f"*/{LAUNCH}")):
-        launch: Launch = _load(path, Launch)
-        return path.parent, launch
-    return None
+    paths = sorted(directory.host_path(host.name).glob(f"*/{LAUNCH}"))
+    return [(path.parent, _load(path, Launch)) for path in paths]
+
+
+def find_launch(directory: RunDirectory, job: HostJob) -> tuple[Path, Launch] | None:
+    """Return what may still be there of a job, and the directory of its target. Raises UsageError.
+
+    None if nothing is.
+    """
+    found = find_launches(directory, job.host)
+    return next((each for each in found if each[1].job.part == job.part), None)
 
 
 def forget_launch(where: Path) -> None:
@@ -84,9 +91,8 @@ def forget_launch(where: Path) -> None:
 
 def forget_held(directory: RunDirectory, host: Host) -> None:
     """Note that nothing of a run is on a host any more."""
-    found = find_launch(directory, host)
-    if found is not None:
-        forget_launch(found[0])
+    for where, _ in find_launches(directory, host):
+        forget_launch(where)
 
 
 def without_secrets(job: HostJob) -> HostJob:

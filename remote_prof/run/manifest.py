@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -126,7 +127,9 @@ class HostRecord:
     ``timings_s`` are seconds by stage; ``round_trips`` counts the commands that were sent.
     ``cpu_time_s`` is what the target used while it was sampled. ``left_behind`` names what could
     not be removed from the host. ``tries`` counts how often it was connected to from the beginning.
-    ``groups`` are those of the inventory that the host is in.
+    ``groups`` are those of the inventory that the host is in. Where ``targets``, the number of them
+    that the host has in the run, is more than one, each has a record of its own: its ``name`` is
+    ``HOST/CONTAINER``, and ``host`` that of the inventory.
     """
 
     name: str
@@ -147,6 +150,13 @@ class HostRecord:
     left_behind: tuple[str, ...] = ()
     tries: int = 1
     groups: tuple[str, ...] = ()
+    host: str = ""
+    targets: int = 1
+
+    @property
+    def host_name(self) -> str:
+        """The name of the host in the inventory."""
+        return self.host or self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +172,23 @@ class Manifest:
     request: RequestRecord
     hosts: tuple[HostRecord, ...]
     fleet: tuple[Artifact, ...] = ()
+
+    @property
+    def not_begun(self) -> tuple[str, ...]:
+        """The hosts of which nothing is known."""
+        begun = {record.host_name for record in self.hosts}
+        return tuple(name for name in self.request.hosts if name not in begun)
+
+    @property
+    def targets_to_go(self) -> dict[str, int]:
+        """How many targets are to be tried (again), by host; hosts that have ended are not there.
+
+        Of a host that was not reached nobody knows how many it has: it counts as one.
+        """
+        ended = Counter(record.host_name for record in self.hosts if record.status.has_ended)
+        targets = {record.host_name: record.targets for record in self.hosts}
+        left = {name: targets.get(name, 1) - ended[name] for name in self.request.hosts}
+        return {name: number for name, number in left.items() if number > 0}
 
 
 def dump_manifest(manifest: Manifest) -> bytes:

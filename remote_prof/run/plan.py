@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from remote_prof.engines.base import FILES, ProfileRequest, Sidecar
 from remote_prof.errors import PreflightError
+from remote_prof.host.containers import LABEL
 from remote_prof.host.facts import EngineFacts, HostFacts
 from remote_prof.host.gather import CALL_TIMEOUT_S
 from remote_prof.host.target import Target
@@ -15,7 +17,8 @@ from remote_prof.settings import Settings
 from remote_prof.templates import render
 from remote_prof.transport import Command
 
-LABEL = "remote-prof.run"
+# Of several launchers of one run on a host, each knows its own by this.
+LAUNCH_LABEL = "remote-prof.launch"
 # How long a host keeps what was sampled if nobody fetches it.
 KEEP_S = 3600
 # From the start of the launcher to the first signal: the start of the sidecar, the sampling, and
@@ -62,12 +65,14 @@ class Service:
 class LaunchPlan:
     """Files by name, where they go, and what starts them.
 
-    ``runner`` is ``compose`` or ``engine``. ``become``: the launcher runs with the rights of the
-    host's ``Become``. The sidecars of the ``services`` are stopped ``deadline_s`` after the
-    launcher's start at the latest.
+    ``name`` is what the launch is told by among all on its host. ``runner`` is ``compose`` or
+    ``engine``. ``become``: the launcher runs with the rights of the host's ``Become``. The sidecars
+    of the ``services`` are stopped ``deadline_s`` after the launcher's start at the latest;
+    ``sidecars`` is how many containers are started in all.
     """
 
     run_id: str
+    name: str
     directory: str
     engine_path: str
     files: Mapping[str, str]
@@ -75,6 +80,7 @@ class LaunchPlan:
     runner: str
     become: bool
     deadline_s: int
+    sidecars: int
 
     def deploy_command(self, parts: Sequence[Part] = ()) -> Command:
         """Return the one exchange: put the files there, start the launcher, follow it.
@@ -85,7 +91,7 @@ class LaunchPlan:
             "launcher/deploy.sh.j2",
             directory=self.directory,
             files=self.files,
-            boundary=f"END_{self.run_id.replace('-', '_')}",
+            boundary=f"END_{self.name.replace('-', '_')}",
         )
         script = deploy + self._follow_script(0, parts)
         return Command("deploy and follow", script, become=self.become)
@@ -109,9 +115,17 @@ class LaunchPlan:
             profiles=[service.profile for service in self.services],
             errors=[service.errors for service in self.services],
             engine_path=self.engine_path,
-            label=f"{LABEL}={self.run_id}",
+            label=f"{LAUNCH_LABEL}={self.name}",
             call_timeout_s=CALL_TIMEOUT_S,
         )
+
+
+def launch_name(run_id: str, job: str) -> str:
+    """Return the name of one of several launches of a run: ``20260131-235959-1a2b3c-9f86d081``.
+
+    Two names of the inventory may mean one machine, and one machine may have several targets.
+    """
+    return f"{run_id}-{hashlib.sha256(job.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def make_plan(
@@ -124,25 +138,28 @@ def make_plan(
     services: tuple[Service, ...],
     become: bool,
     maps: Sidecar | None = None,
+    name: str = "",
     max_artifact_bytes: int = DEFAULT_MAX_ARTIFACT_BYTES,
 ) -> LaunchPlan:
     """Render the compose file and the launcher for the sidecars of one target. Pure.
 
     ``runner`` is ``auto``, ``compose`` or ``engine``. ``maps`` is a sidecar that has to have said
-    ``@@ asked`` before the others begin, and prints no profile. Raises PreflightError where a
+    ``@@ asked`` before the others begin, and prints no profile. ``name`` is a ``launch_name``
+    where there may be other launches of the run on the host. Raises PreflightError where a
     runner was asked for that the host has not, or no directory can hold the files.
     """
+    name = name or run_id
     chosen, compose = _choose_runner(runner, facts)
-    directory = f"{_work_parent(facts)}/remote-prof-{run_id}"
+    directory = f"{_work_parent(facts)}/remote-prof-{name}"
     files = {name: text for s in services for name, text in s.sidecar.files.items()}
     services = tuple(_with_mounts(service, directory) for service in services)
     deadline_s = round(request.duration_s) + _DEADLINE_GRACE_S
     values: dict[str, object] = {
         "run_id": run_id,
         "services": services,
-        "name": f"remote-prof-{run_id}",
-        "labels": {LABEL: run_id},
-        "label": f"{LABEL}={run_id}",
+        "name": f"remote-prof-{name}",
+        "labels": {LABEL: run_id, LAUNCH_LABEL: name},
+        "label": f"{LAUNCH_LABEL}={name}",
         "engine_path": facts.engine.path if facts.engine else "docker",
     }
     source, file = _cpu_source(facts, target)
@@ -150,7 +167,7 @@ def make_plan(
         "launcher/launcher.sh.j2",
         **values,
         target_comment=_comment(target.name),
-        project=f"remote-prof-{run_id}",
+        project=f"remote-prof-{name}",
         compose_command=compose,
         runner=chosen,
         deadline_s=deadline_s,
@@ -175,6 +192,7 @@ def make_plan(
     )
     return LaunchPlan(
         run_id=run_id,
+        name=name,
         directory=directory,
         engine_path=str(values["engine_path"]),
         files={"compose.yml": compose_file, "launcher.sh": launcher, **files},
@@ -182,6 +200,7 @@ def make_plan(
         runner=chosen,
         become=become,
         deadline_s=deadline_s,
+        sidecars=len(services) + (maps is not None),
     )
 
 

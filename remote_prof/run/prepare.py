@@ -16,15 +16,23 @@ from remote_prof.errors import (
     TargetError,
 )
 from remote_prof.host.checks import check_clock, check_host, check_target
+from remote_prof.host.containers import Container
 from remote_prof.host.facts import HostFacts, HostState
 from remote_prof.host.gather import FactsQuery, gather_state
-from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.host.target import Target, TargetSpec, find_several, resolve
 from remote_prof.image.store import LocalImage, load_images
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.manifest import RequestRecord
-from remote_prof.run.plan import DEFAULT_MAX_ARTIFACT_BYTES, LaunchPlan, Service, make_plan
+from remote_prof.run.plan import (
+    DEFAULT_MAX_ARTIFACT_BYTES,
+    LaunchPlan,
+    Service,
+    launch_name,
+    make_plan,
+)
 from remote_prof.run.report import profile_request
 from remote_prof.run.supply import supply
+from remote_prof.settings import Settings
 from remote_prof.transport import Connection, SshOptions, connect
 
 
@@ -35,7 +43,10 @@ class HostJob:
     ``directory`` is that of the run, None only plans. ``max_artifact_bytes`` bounds each file that
     comes from the host. ``image_policy`` and ``image_named`` are as ``supply`` takes them.
     ``tries`` tells the how manyth try it is, ``time_limit_s`` its time (None is no limit).
-    ``missing_ok``: a host without such a container is skipped.
+    ``missing_ok``: a host without such a container is skipped. ``several``: it becomes a job for
+    each container that the target means, where these are several. Then ``part`` names the one
+    that a job is for, of so many ``targets`` of its host; it will start so many ``sidecars``, None
+    is not known yet. There are never more than ``max_sidecars`` on a host.
     """
 
     run_id: str
@@ -52,6 +63,16 @@ class HostJob:
     tries: int = 1
     time_limit_s: float | None = None
     missing_ok: bool = False
+    several: bool = False
+    part: str = ""
+    targets: int = 1
+    sidecars: int | None = None
+    max_sidecars: int = Settings().sidecars_per_host
+
+    @property
+    def name(self) -> str:
+        """What it is called by: its host, and where that has several, its target."""
+        return f"{self.host.name}/{self.part}" if self.part else self.host.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +82,7 @@ class Prepared:
     ``plans`` differ in their rights, the narrowest first; the next is for when the kernel refuses.
     There are none where an error speaks against the run. ``push`` is the image that has to get
     there first; ``state`` tells the image as it is then. ``missing``: there is no such container.
+    ``parts`` are the jobs that a job for several targets becomes: they are what is planned.
     """
 
     state: HostState
@@ -69,6 +91,7 @@ class Prepared:
     problems: tuple[Problem, ...]
     push: LocalImage | None = None
     missing: bool = False
+    parts: tuple[HostJob, ...] = ()
 
     @property
     def plan(self) -> LaunchPlan | None:
@@ -81,14 +104,21 @@ class Prepared:
         return tuple(p for p in self.problems if p.severity is Severity.ERROR)
 
 
-def open_and_prepare(job: HostJob) -> Prepared:
-    """Prepare over a connection of its own. Raises UnreachableError, HostError."""
+def open_and_prepare(job: HostJob) -> list[tuple[HostJob, Prepared]]:
+    """Prepare over a connection of its own: the job, or each of the parts that it has.
+
+    Raises UnreachableError, HostError.
+    """
     connection = connect(job.host, job.ssh)
     try:
         connection.open()
-        return prepare(job, connection)
+        whole = prepare(job, connection)
     finally:
         connection.close()
+    if not whole.parts:
+        return [(job, whole)]
+    images = _images(job)
+    return [(part, judge(part, whole.state, images)) for part in whole.parts]
 
 
 def prepare(job: HostJob, connection: Connection) -> Prepared:
@@ -126,6 +156,11 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
     ]
     target, missing = None, False
     if job.target is not None and facts.engine and facts.engine.answers:
+        containers = find_several(job.target, state) if job.several else []
+        if containers:
+            parts = () if any(p.severity is Severity.ERROR for p in problems) else containers
+            made = tuple(_part(job, each, state, len(containers), images) for each in parts)
+            return Prepared(state, None, (), tuple(problems), parts=made)
         try:
             target = resolve(job.target, state)
         except TargetError as error:
@@ -154,10 +189,50 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
             maps=maps[0] if maps else None,
             become=state.become,
             max_artifact_bytes=job.max_artifact_bytes,
+            name=launch_name(job.run_id, job.name) if _has_company(job) else "",
         )
         for services in _attempts(choice, request, facts)
     )
+    most = max(plan.sidecars for plan in plans)
+    if most > job.max_sidecars:
+        names = ", ".join(
+            dict.fromkeys(service.engine for plan in plans for service in plan.services)
+        )
+        problems.append(
+            Problem(
+                Severity.ERROR,
+                f"{most} sidecars are needed, and --sidecars-per-host allows {job.max_sidecars}",
+                f"container {target.name} needs {names}",
+                "allow more, or choose one with --engine",
+            )
+        )
+        return Prepared(state, target, (), tuple(problems))
     return Prepared(state, target, plans, tuple(problems), supplied.push)
+
+
+def _part(
+    job: HostJob,
+    container: Container,
+    state: HostState,
+    targets: int,
+    images: Sequence[LocalImage],
+) -> HostJob:
+    """Return the job for one of several targets, with how many sidecars it will take."""
+    assert job.target is not None
+    part = replace(
+        job,
+        target=job.target.only(container),
+        several=False,
+        part=container.name,
+        targets=targets,
+    )
+    plans = judge(part, state, images).plans
+    return replace(part, sidecars=max((plan.sidecars for plan in plans), default=1))
+
+
+def _has_company(job: HostJob) -> bool:
+    """Say whether there may be another launch of the run on the same machine."""
+    return job.part != "" or len(job.request.hosts) > 1
 
 
 def _attempts(

@@ -15,7 +15,21 @@ from remote_prof.host.target import Target
 from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import HostRecord, SidecarRecord, Status, TargetRecord
 from remote_prof.run.plan import LaunchPlan, Service
-from remote_prof.run.prepare import Prepared
+from remote_prof.run.prepare import HostJob, Prepared
+
+
+def first_record(job: HostJob) -> HostRecord:
+    """Return the record of a job of which nothing is known yet."""
+    host = job.host
+    return HostRecord(
+        job.name,
+        host.address,
+        Status.FAILED,
+        tries=job.tries,
+        groups=host.groups,
+        host=host.name if job.part else "",
+        targets=job.targets,
+    )
 
 
 def draft_record(record: HostRecord, prepared: Prepared, plan: LaunchPlan | None) -> HostRecord:

@@ -13,10 +13,11 @@ from remote_prof.errors import (
     PreflightError,
     RemoteProfError,
 )
+from remote_prof.host.containers import LABEL
 from remote_prof.records import Host, Problem, Severity
 from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import SidecarRecord, TargetRecord
-from remote_prof.run.plan import KEEP_S, LABEL, LaunchPlan
+from remote_prof.run.plan import KEEP_S, LaunchPlan
 
 _KILLED = 137  # by SIGKILL
 _NO_PROGRAM = 127  # as a shell says it, and so do the scripts of sidecars

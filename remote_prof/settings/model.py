@@ -60,6 +60,7 @@ class Settings:
     deadline_s: float | None = None
     connect_rate: float | None = None
     retries: int = 0
+    sidecars_per_host: int = 4
     order: Literal["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"] = (
         "inventory"
     )

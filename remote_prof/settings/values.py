@@ -49,6 +49,7 @@ EXPECTED = {
     "deadline": _DURATION,
     "connect_rate": "a number of hosts a second, such as 5 or 0.5",
     "retries": "a whole number from 0 to 100",
+    "sidecars_per_host": "a whole number from 1 to 100",
     "order": "'inventory', 'reverse_inventory', 'sorted', 'reverse_sorted' or 'shuffle'",
 }
 
@@ -109,6 +110,7 @@ def _adapter(name: str) -> TypeAdapter[Any]:
             float, BeforeValidator(_not_bool), Field(gt=0, allow_inf_nan=False)
         ],
         "retries": Annotated[int, BeforeValidator(_not_bool), Field(ge=0, le=100)],
+        "sidecars_per_host": Annotated[int, BeforeValidator(_not_bool), Field(ge=1, le=100)],
         "results": path,
         "identity": path,
         "max_artifact_size": Annotated[

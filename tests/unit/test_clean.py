@@ -33,7 +33,11 @@ ps)
   for id in *; do
     [ -e "$id" ] || continue
     read -r run rest < "$id"
-    case "$*" in *"label=remote-prof.run=$run"|*"label=remote-prof.run") echo "$id" ;; esac
+    launch=${{rest##* }}
+    case "$*" in
+      *"label=remote-prof.run=$run"|*"label=remote-prof.run") echo "$id" ;;
+      *"label=remote-prof.launch=$launch") echo "$id" ;;
+    esac
   done ;;
 inspect)
   shift
@@ -87,9 +91,12 @@ def directory(parent: Path, run_id: str = RUN, progress: str = "starting\ndone 0
     return path
 
 
-def container(state: Path, run_id: str = RUN, status: str = "exited") -> str:
-    name = "0123456789ab"
-    (state / "containers" / name).write_text(f"{run_id} {status} /remote-prof-{run_id}\n")
+def container(
+    state: Path, run_id: str = RUN, status: str = "exited", *, launch: str = "", number: int = 0
+) -> str:
+    name = f"{number:x}123456789ab"
+    launch = launch or run_id
+    (state / "containers" / name).write_text(f"{run_id} {status} /remote-prof-{launch} {launch}\n")
     return name
 
 
@@ -160,6 +167,29 @@ def test_what_is_at_work_is_left_alone_unless_it_is_named(
     assert (path.exists(), (state / "containers" / name).exists()) == (False, False)
     for process in launcher:
         process.wait(10)
+
+
+def test_each_launch_of_a_run_is_as_alive_as_its_own_launcher(
+    parent: Path, state: Path, launcher: list[subprocess.Popen[bytes]]
+) -> None:
+    paths, names = {}, {}
+    for number, word in enumerate(("0a1b2c3d", "89abcdef")):
+        paths[word] = parent / f"remote-prof-{RUN}-{word}"
+        directory(parent).rename(paths[word])
+        names[word] = container(state, status="running", launch=f"{RUN}-{word}", number=number)
+    alive, dead = paths
+    (paths[alive] / "progress").write_text("starting\n")
+    launch(paths[alive], launcher)
+    assert {(one.run_id, one.state, one.name.partition(" ")[0]) for one in look(remove=True)} == {
+        (RUN, "running", str(paths[alive])),
+        (RUN, "running", names[alive]),
+        (RUN, "left", str(paths[dead])),
+        (RUN, "left", names[dead]),
+    }
+    assert [path.exists() for path in paths.values()] == [True, False]
+    assert [path.name for path in (state / "containers").iterdir()] == [names[alive]]
+    assert [one.removed for one in look(remove=True, run_id=RUN)] == [True, True]
+    launcher[0].wait(10)
 
 
 def test_a_launcher_in_another_place_is_found(

@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from secrets import token_hex
@@ -28,8 +29,9 @@ from remote_prof.fleet.policy import Policy, batch_size, ordered
 from remote_prof.host.gather import FactsQuery
 from remote_prof.records import Host
 from remote_prof.run.interrupt import Interrupt, Stop, TimeLimit
-from remote_prof.run.manifest import HostRecord, Manifest, RequestRecord, Status
+from remote_prof.run.manifest import Manifest, RequestRecord, Status
 from remote_prof.run.prepare import HostJob
+from remote_prof.run.record import first_record
 from remote_prof.run.result import HostResult, Watch
 from remote_prof.transport import Lines, SshOptions
 
@@ -41,36 +43,54 @@ _ERRORS: dict[Status, RemoteProfError] = {
 
 
 class Run(Protocol):
-    def __call__(self, number: int, work: Work, forks: int, **policy: Any) -> Outcome: ...
+    def __call__(
+        self, number: int, work: Work, forks: int, changes: Mapping[str, Any] = {}, **policy: Any
+    ) -> Outcome: ...
+
+
+REQUEST = RequestRecord(
+    (), "api", "container", "bpftrace", 1.0, 99, "both", "img", False, "auto", ("folded",)
+)
 
 
 def jobs(number: int) -> list[HostJob]:
     names = tuple(f"web-{each:02}" for each in range(number))
-    request = RequestRecord(
-        names, "api", "container", "bpftrace", 1.0, 99, "both", "img", False, "auto", ("folded",)
-    )
+    request = replace(REQUEST, hosts=names)
     return [
         HostJob("20260101-a", Host(name, name), None, request, FactsQuery("img"), SshOptions())
         for name in names
     ]
 
 
+def parts(job: HostJob) -> tuple[HostJob, ...]:
+    """Two targets of the first host, and one more of each that follows."""
+    targets = 2 + int(job.host.name[-2:])
+    return tuple(
+        replace(job, several=False, part=f"api-{n}", targets=targets, sidecars=1)
+        for n in range(targets)
+    )
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run so many jobs, each of which does the work, so many at a time."""
 
-    def runs(number: int, work: Work, forks: int, **policy: Any) -> Outcome:
+    def runs(
+        number: int, work: Work, forks: int, changes: Mapping[str, Any] = {}, **policy: Any
+    ) -> Outcome:
         def run_job(
             job: HostJob, manifest: Manifest, stop: Stop, watch: Watch, lines: Lines
         ) -> HostResult:
             del manifest, watch, lines
-            status = work(job.host.name, stop)
-            record = HostRecord(job.host.name, job.host.address, status, tries=job.tries)
+            if job.several:
+                return HostResult(first_record(job), parts=parts(job))
+            status = work(job.name, stop)
+            record = replace(first_record(job), status=status)
             return HostResult(record, error=_ERRORS.get(status))
 
         monkeypatch.setattr(places, "run_job", run_job)
         return run_jobs(
-            jobs(number),
+            [replace(job, **changes) for job in jobs(number)],
             results=tmp_path / token_hex(4),
             watch=lambda *_: None,
             command=("remote-prof", "run"),
@@ -357,6 +377,90 @@ def test_what_failed_is_named_for_another_try_and_can_be_gone_on_with(run: Run) 
     assert again.exit_code is ExitCode.OK
     assert [record.name for record in again.manifest.hosts] == [f"web-0{n}" for n in range(5)]
     assert not retry.exists()
+
+
+class Meter:
+    """Work that notes how much of it is done on a host at the same time."""
+
+    def __init__(self, **statuses: Status) -> None:
+        self.statuses = statuses
+        self.done: list[str] = []
+        self.most: Counter[str] = Counter()
+        self._now: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str, interrupt: Stop) -> Status:
+        del interrupt
+        host, _, part = name.partition("/")
+        with self._lock:
+            self._now[host] += 1
+            self.most[host] = max(self.most[host], self._now[host])
+        time.sleep(0.05)
+        with self._lock:
+            self._now[host] -= 1
+            self.done.append(name)
+        return self.statuses.get(part.replace("-", "_"), Status.OK)
+
+
+@pytest.mark.parametrize(("forks", "limit", "most"), [(25, 2, 2), (25, 1, 1), (2, 4, 2)])
+def test_a_host_has_so_many_sidecars_at_once_and_no_more(
+    run: Run, forks: int, limit: int, most: int
+) -> None:
+    work = Meter()
+    outcome = run(3, work, forks, {"several": True, "max_sidecars": limit})
+    expected = [f"web-0{n}/api-{m}" for n in range(3) for m in range(n + 2)]
+    assert sorted(work.done) == expected
+    assert [record.name for record in outcome.manifest.hosts] == expected
+    assert max(work.most.values()) == most
+    assert outcome.not_begun == ()
+    assert outcome.exit_code is ExitCode.OK
+    first = outcome.manifest.hosts[0]
+    assert (first.host_name, first.targets) == ("web-00", 2)
+
+
+@pytest.mark.parametrize(("engine", "most"), [("auto", 1), ("bpftrace", 2)])
+def test_two_names_of_one_machine_count_together(run: Run, engine: str, most: int) -> None:
+    # How many sidecars ``auto`` takes is not known before a host has been read.
+    request = replace(REQUEST, hosts=("web-00", "web-01"), engine=engine)
+    work = Meter()
+    run(2, work, 25, {"host": Host("web-00", "same"), "request": request})
+    assert work.most["web-00"] == most
+
+
+def test_one_host_of_several_targets_is_told_as_a_fleet_is(run: Run) -> None:
+    outcome = run(1, Meter(api_1=Status.FAILED), 1, {"several": True})
+    assert [(r.name, r.status) for r in outcome.manifest.hosts] == [
+        ("web-00/api-0", "ok"),
+        ("web-00/api-1", "failed"),
+    ]
+    assert outcome.exit_code is ExitCode.SOME_FAILED
+    assert outcome.fleet is not None
+
+
+def test_failures_are_counted_by_hosts(run: Run) -> None:
+    bad = {"api_0": Status.FAILED, "api_1": Status.FAILED}
+    outcome = run(3, Meter(**bad), 1, {"several": True}, max_fail_percentage=50)
+    # Two hosts of three are more than half; four targets of one would have been, too.
+    assert outcome.stopped == "2 of 3 have failed: more than --max-fail-percentage 50"
+    assert outcome.not_begun == ("web-02", "2 of 3 targets of web-01")
+
+
+def test_targets_that_failed_are_gone_on_with_and_no_others(run: Run) -> None:
+    work = Meter(api_1=Status.FAILED)
+    outcome = run(2, work, 4, {"several": True})
+    retry = outcome.directory.path / RETRY
+    assert retry.read_text() == "web-00\nweb-01\n"
+    left = unfinished([replace(job, several=True) for job in jobs(2)], outcome.directory)
+    assert [job.name for job in left] == ["web-00", "web-01"]
+    work.statuses.clear()
+    work.done.clear()
+    again = resume_jobs(left, outcome.directory, lambda *_: None)
+    assert sorted(work.done) == ["web-00/api-1", "web-01/api-1"]
+    expected = [f"web-0{n}/api-{m}" for n in range(2) for m in range(n + 2)]
+    assert [record.name for record in again.manifest.hosts] == expected
+    assert {record.status for record in again.manifest.hosts} == {Status.OK}
+    assert not retry.exists()
+    assert unfinished(jobs(2), outcome.directory) == []
 
 
 def test_where_every_host_was_skipped_there_is_nothing_to_show(run: Run) -> None:

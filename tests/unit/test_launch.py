@@ -98,12 +98,12 @@ def test_a_library_comes_back_with_its_job(directory: RunDirectory) -> None:
 def test_a_launch_comes_back_as_it_was_but_for_secrets(directory: RunDirectory) -> None:
     where = directory.fresh_directory("prod-3", "api")
     made = launch(directory)
-    assert find_launch(directory, HOST) is None
+    assert find_launch(directory, job(directory)) is None
     write_launch(directory, where, made)
     expected = replace(made, job=replace(made.job, host=without_secrets(HOST), directory=None))
-    assert find_launch(directory, HOST) == (where, expected)
+    assert find_launch(directory, job(directory)) == (where, expected)
     forget_held(directory, HOST)
-    assert find_launch(directory, HOST) is None
+    assert find_launch(directory, job(directory)) is None
     forget_held(directory, HOST)
 
 
@@ -134,7 +134,7 @@ def test_a_run_of_somebody_else_is_not_gone_on_with(
     write_jobs(directory, [job(directory)])
     write_launch(directory, where, launch(directory))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "of-another"))
-    for load in (lambda: load_jobs(directory), lambda: find_launch(directory, HOST)):
+    for load in (lambda: load_jobs(directory), lambda: find_launch(directory, job(directory))):
         with pytest.raises(UsageError, match="was not written by you on this machine"):
             load()
     write_jobs(RunDirectory.create(tmp_path, "20260131-000000-000000"), [])

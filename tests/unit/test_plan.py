@@ -153,9 +153,10 @@ def test_files_say_what_they_are() -> None:
     assert sorted(made.files) == ["compose.yml", "launcher.sh"]
     for text in made.files.values():
         assert RUN in "".join(text.splitlines()[:2])
-        assert f"remote-prof.run={RUN}" in text or f'"remote-prof.run": "{RUN}"' in text
         assert "by hand" in text.lower()
         assert all(line == line.rstrip() and len(line) < 200 for line in text.splitlines())
+    assert f'"remote-prof.run": "{RUN}"' in made.files["compose.yml"]
+    assert f"label=remote-prof.launch={RUN}\n" in made.files["launcher.sh"]
 
 
 def test_a_container_s_name_cannot_leave_its_comment() -> None:

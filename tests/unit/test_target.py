@@ -12,7 +12,7 @@ from remote_prof.errors import TargetError
 from remote_prof.host.containers import Container
 from remote_prof.host.facts import HostState, parse_facts
 from remote_prof.host.processes import Process
-from remote_prof.host.target import Target, TargetSpec, resolve
+from remote_prof.host.target import Target, TargetSpec, find_several, resolve
 
 FACTS = Path(__file__).parent / "data" / "facts" / "docker-26-hybrid.txt"
 STATE = parse_facts(FACTS.read_bytes())
@@ -73,6 +73,38 @@ def test_labels() -> None:
     assert error.evidence == "web-1 (2ab5e07689fa, running), web-2 (5f178a88005a, running)"
     assert fail(labels=((project, "shop"), (service, "db"))).what.startswith("no container")
     assert fail(container="api", labels=((service, "web"),)).what.startswith("no container")
+
+
+def several(state: HostState = STATE, **spec: Any) -> list[str]:
+    return [each.name for each in find_several(TargetSpec(**spec), state)]
+
+
+def test_a_pattern_a_label_and_a_service_may_mean_several() -> None:
+    state = state_with(
+        *(container(f"api-{n}", f"a{n}") for n in range(3)),
+        container("api-old", "a9", status="exited", pid=0),
+        container("remote-prof-1", "b1", labels={"remote-prof.run": "1", "tier": "front"}),
+        container("web-1", "b2", labels={"tier": "front", **compose("shop", "web")}),
+        container("web-2", "b3", labels={"tier": "front", **compose("shop", "web")}),
+    )
+    assert several(state, container="api-*") == ["api-0", "api-1", "api-2"]
+    assert several(state, container="api-[01]") == ["api-0", "api-1"]
+    assert several(state, container="shop/w?b") == ["web-1", "web-2"]
+    assert several(state, container="shop/web") == ["web-1", "web-2"]
+    assert several(state, labels=(("tier", "front"),)) == ["web-1", "web-2"]
+    assert several(state, container="*", labels=(("tier", "front"),)) == ["web-1", "web-2"]
+    # What stops there being one that is meant is a mistake, and told as before.
+    assert several(state, container="a") == several(state, container="api-?", pid=1) == []
+    assert fail(state, container="api-*").what == "api-* is not one container but 4"
+    assert find(state, container="*-1", labels=(("tier", "front"),)).name == "web-1"
+    # Of one alone it is as if it had been named.
+    assert several(state, container="api-0*") == []
+    assert find(state, container="api-0*").name == "api-0"
+    assert fail(state, container="db-*").what == "no container matches db-*"
+
+
+def compose(project: str, service: str) -> dict[str, str]:
+    return {"com.docker.compose.project": project, "com.docker.compose.service": service}
 
 
 def test_an_exact_name_wins_over_the_start_of_an_id() -> None:
