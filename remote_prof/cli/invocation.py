@@ -251,6 +251,7 @@ def make_jobs(
                 image_policy=values.image_policy,
                 image_named=named,
                 library=library[1] if library else "",
+                max_sidecars=values.sidecars_per_host,
             )
         )
     return jobs

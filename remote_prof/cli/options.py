@@ -59,7 +59,7 @@ Container = Annotated[
         "--container",
         "-C",
         metavar="NAME",
-        help="Container: name, start of its id, or compose-project/service.",
+        help="Container: name, start of its id, compose-project/service, or a pattern: api-*.",
         rich_help_panel=_WHERE,
         autocompletion=complete_container,
     ),
@@ -78,7 +78,7 @@ Labels = Annotated[
     typer.Option(
         "--label",
         metavar="KEY=VALUE",
-        help="Container with this label; repeatable, all must match.",
+        help="Containers with this label; repeatable, all must match.",
         rich_help_panel=_WHERE,
     ),
 ]

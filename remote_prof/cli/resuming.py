@@ -37,7 +37,15 @@ def resumed_jobs(
             ssh = replace(ssh, connect_timeout_s=values.connect_timeout_s)
         if flags.host_key_checking is not None:
             ssh = replace(ssh, host_key_checking=values.host_key_checking)
-        jobs.append(replace(job, host=host, ssh=ssh, max_artifact_bytes=values.max_artifact_bytes))
+        jobs.append(
+            replace(
+                job,
+                host=host,
+                ssh=ssh,
+                max_artifact_bytes=values.max_artifact_bytes,
+                max_sidecars=values.sidecars_per_host,
+            )
+        )
     return jobs
 
 

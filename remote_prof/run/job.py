@@ -131,6 +131,8 @@ class _Run:
             prepared = self._read()
             self._parts = prepared.parts
             if self._parts:
+                # Else each of them would have to.
+                self._push(prepared)
                 return
             where = self._prepare(prepared)
             self._push(prepared)

@@ -147,11 +147,11 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
         tag=job.query.sidecar,
         named=job.image_named,
     )
-    state, facts = replace(state, facts=supplied.facts), supplied.facts
-    job = replace(job, request=replace(job.request, image=supplied.image))
+    as_read, facts = state, supplied.facts
+    state = replace(state, facts=facts)
     problems = [
         *supplied.problems,
-        *check_host(facts, job.request.image),
+        *check_host(facts, supplied.image),
         *check_clock(facts, time.time()),
     ]
     target, missing = None, False
@@ -159,15 +159,16 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
         containers = find_several(job.target, state) if job.several else []
         if containers:
             parts = () if any(p.severity is Severity.ERROR for p in problems) else containers
-            made = tuple(_part(job, each, state, len(containers), images) for each in parts)
-            return Prepared(state, None, (), tuple(problems), parts=made)
+            made = tuple(_part(job, each, as_read, len(containers), images) for each in parts)
+            return Prepared(as_read, None, (), tuple(problems), supplied.push, parts=made)
         try:
             target = resolve(job.target, state)
         except TargetError as error:
             # It goes first: it is what the user got wrong.
             problems.insert(0, Problem(Severity.ERROR, error.what, error.evidence, error.hint))
             missing = isinstance(error, MissingTargetError)
-    request = replace(profile_request(job.request), library=job.library)
+    asked = replace(job.request, image=supplied.image)
+    request = replace(profile_request(asked), library=job.library)
     choice = KNOWN.choose(job.request.engine, request, facts, target)
     problems += choice.problems
     if target is None:
@@ -193,21 +194,21 @@ def judge(job: HostJob, state: HostState, images: Sequence[LocalImage] = ()) -> 
         )
         for services in _attempts(choice, request, facts)
     )
-    most = max(plan.sidecars for plan in plans)
-    if most > job.max_sidecars:
-        names = ", ".join(
-            dict.fromkeys(service.engine for plan in plans for service in plan.services)
-        )
-        problems.append(
-            Problem(
-                Severity.ERROR,
-                f"{most} sidecars are needed, and --sidecars-per-host allows {job.max_sidecars}",
-                f"container {target.name} needs {names}",
-                "allow more, or choose one with --engine",
-            )
-        )
-        return Prepared(state, target, (), tuple(problems))
+    if too_many := _too_many(job, target, plans):
+        return replace(prepared, problems=(*problems, too_many))
     return Prepared(state, target, plans, tuple(problems), supplied.push)
+
+
+def _too_many(job: HostJob, target: Target, plans: Sequence[LaunchPlan]) -> Problem | None:
+    most = max(plans, key=lambda plan: plan.sidecars)
+    if most.sidecars <= job.max_sidecars:
+        return None
+    return Problem(
+        Severity.ERROR,
+        f"{most.sidecars} sidecars are needed, and --sidecars-per-host allows {job.max_sidecars}",
+        f"container {target.name} needs {', '.join(each.engine for each in most.services)}",
+        "allow more, or choose one with --engine",
+    )
 
 
 def _part(

@@ -127,6 +127,7 @@ deadline = "1h"
 connect_rate = 2.5
 retries = 3
 order = "shuffle"
+sidecars_per_host = 2
 """
     values = from_file(project, user_file, text).values
     assert values == Settings(
@@ -156,6 +157,7 @@ order = "shuffle"
         connect_rate=2.5,
         retries=3,
         order="shuffle",
+        sidecars_per_host=2,
     )
     (project / FILE_NAME).unlink()
     environ = {
