@@ -110,7 +110,7 @@ def _profile(rng: random.Random, known: list[str], *, odd: bool) -> str:
     while size < HOST_BYTES and order:
         stack = order.pop()
         weight = min(300, int(1 / (rng.random() + 1e-3)))
-        text = f"@stacks_a[{rng.randrange(100, 999)}, svc, \n, \n{stack}]: {weight}\n"
+        text = f"@stacks_a[{rng.randrange(100, 116)}, svc, \n, \n{stack}]: {weight}\n"
         parts.append(text)
         size += len(text)
     if odd:

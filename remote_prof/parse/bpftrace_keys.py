@@ -7,6 +7,7 @@ stacks. See ``remote_prof.parse.bpftrace`` for the forms.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 
 from remote_prof.parse.bpftrace_frames import Side, is_offset, parse_frame
 from remote_prof.profile.folder import Folder
@@ -14,6 +15,8 @@ from remote_prof.profile.limits import MOST_NAMES, within
 from remote_prof.profile.model import TRUNCATED_CALLERS, Frame, FrameKind, IndexStack
 
 _BETWEEN = b", "  # the line between the kernel's stack and the user's
+# Hosts that run the same have the same functions: those are looked at once for all of them.
+_MOST_KNOWN = 1 << 15
 NO_STACK = "[no stack]"  # neither a process nor a frame was printed
 
 
@@ -53,19 +56,28 @@ class _Numbers(dict[bytes, int]):
     def _add(self, line: bytes) -> int:
         # Most new lines are known functions at new offsets.
         base, _, offset = line.rpartition(b"+")
-        if self._keep_offsets or not is_offset(offset) or not line.startswith(b" "):
-            number = self._number(line)
-        else:
-            known = self._functions.get(base)
-            number = self._functions[base] = self._number(line) if known is None else known
+        number = self._functions.get(base)
+        if number is None or not is_offset(offset):
+            number = self._number(line, base, offset)
         self[line] = number
         if len(self) > MOST_NAMES:
             within("different names", len(self), MOST_NAMES, repr(line[:100]))
         return number
 
-    def _number(self, line: bytes) -> int:
-        frame = parse_frame(line, self._side, keep_offsets=self._keep_offsets)
-        return self._folder.number(frame, repr(line[:100]))
+    def _number(self, line: bytes, base: bytes, offset: bytes) -> int:
+        where = repr(line[:100])
+        if self._keep_offsets or not is_offset(offset) or not line.startswith(b" "):
+            frame = parse_frame(line, self._side, keep_offsets=self._keep_offsets)
+            return self._folder.number(frame, where)
+        number = self._folder.number(_function(base, self._side), where)
+        self._functions[base] = number
+        return number
+
+
+@lru_cache(_MOST_KNOWN)
+def _function(base: bytes, side: Side) -> Frame:
+    """Return the frame of a line, without what stands behind its offset's sign."""
+    return parse_frame(base + b"+0", side)
 
 
 class KeyReader:
