@@ -43,9 +43,7 @@ class Fleet:
         profile, quality = analysis.profile, analysis.quality
         if not profile.weights:
             return
-        unit = next((each.unit for each in self.functions.values()), profile.unit)
-        if unit != profile.unit:
-            raise UsageError(f"hosts of one run have different units: {unit}, {profile.unit}")
+        self._agree(profile.unit)
         self._standings = None
         self.functions[name] = self._catalogue.functions(profile)
         self.tools |= analysis.tools
@@ -66,6 +64,25 @@ class Fleet:
         root = len(frames)
         below = (((root, *stack), weight) for stack, weight in stacks)
         self._sum.add(profile, [*frames, Frame(label, FrameKind.PROCESS)], below)
+
+    def merge(self, other: Fleet) -> None:
+        """Take in what another one, of other hosts and made in the same way, has."""
+        for unit in {each.unit for each in other.functions.values()}:
+            self._agree(unit)
+        self._standings = None
+        self.functions |= {
+            name: self._catalogue.known(each) for name, each in other.functions.items()
+        }
+        self.tools |= other.tools
+        self.view = other.view
+        both = (self._expected, other._expected)
+        self._expected = None if None in both else sum(filter(None, both))
+        self._sum.merge(other._sum)
+
+    def _agree(self, unit: str) -> None:
+        own = next((each.unit for each in self.functions.values()), unit)
+        if own != unit:
+            raise UsageError(f"hosts of one run have different units: {own}, {unit}")
 
     def merged(self) -> tuple[Profile, Quality]:
         """Return the profile of all hosts, and how good it is."""

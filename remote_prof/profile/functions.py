@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from remote_prof.profile.diff import Function
 from remote_prof.profile.model import Profile
@@ -52,6 +52,14 @@ class Catalogue:
             if share.self:
                 own[function] = share.self
         return Functions(profile.total, profile.unit, own, total)
+
+    def known(self, functions: Functions) -> Functions:
+        """Return functions of another catalogue as those of this one."""
+        own, total = (
+            {self._known.setdefault(each, each): weight for each, weight in weights.items()}
+            for weights in (functions.own, functions.total)
+        )
+        return replace(functions, own=own, total=total)
 
 
 def functions_of(profiles: Mapping[str, Profile]) -> dict[str, Functions]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -104,11 +105,24 @@ class Sum:
         self._notes |= dict.fromkeys(part.notes)
         self._lost += part.lost
         self._whole_stacks = self._whole_stacks and part.whole_stacks
+        self._add_builds(part.build_ids)
+
+    def _add_builds(self, builds: Mapping[str, str]) -> None:
         # Of different builds of a file none is that of the sum.
         self._builds |= {
             path: build if self._builds.get(path, build) == build else ""
-            for path, build in part.build_ids.items()
+            for path, build in builds.items()
         }
+
+    def merge(self, other: Sum) -> None:
+        """Add what another one has added up. Raises ``ValueError``."""
+        whole = other.profile()
+        self.add(replace(whole, tool="", notes=(), build_ids={}))
+        self._frequencies |= other._frequencies
+        self._depths |= other._depths
+        self._tools |= other._tools
+        self._notes |= other._notes
+        self._add_builds(other._builds)
 
     def profile(self) -> Profile:
         """Return the sum."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from remote_prof.fleet import files
 from remote_prof.run.directory import RunDirectory
 from tests.cli.test_diff import make_run, raw
 
@@ -65,6 +66,19 @@ def test_the_graph_is_the_sum_of_all_hosts(fleet: Cli) -> None:
     assert fleet("fleet", "last", "--format", "svg").code == 0
     again = RunDirectory.find(RUN, Path("results")).load_manifest().fleet
     assert [artifact.path for artifact in again] == [a.path for a in manifest.fleet]
+
+
+@pytest.mark.parametrize("options", [(), ("--compare-by", "canary"), ("--weight", "host")])
+def test_many_hosts_are_read_side_by_side_to_the_same_end(
+    fleet: Cli, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    alone = fleet("fleet", "last", *options)
+    run = Path("results", RUN)
+    made = {path: path.read_bytes() for path in (run / "fleet.html", *(run / "fleet").iterdir())}
+    assert len(made) == 2
+    monkeypatch.setattr(files, "_LOT", 2)
+    assert fleet("fleet", "last", *options).out == alone.out
+    assert {path: path.read_bytes() for path in made} == made
 
 
 def test_each_host_can_count_the_same(fleet: Cli) -> None:
