@@ -127,7 +127,8 @@ class HostState:
 def parse_facts(output: bytes, *, become: bool = False) -> HostState:
     """Parse what the facts script printed. Pure; a section that is missing leaves its default."""
     sections = _sections(output.decode("utf-8", "replace"))
-    kernel = _get(sections, "kernel", 3)
+    # On one line, as "uname -srm" prints it, or on one each.
+    kernel = [*" ".join(sections.get("kernel", [])).split(), "", "", ""]
     login = _get(sections, "login", 3)
     cgroup, _, root = _get(sections, "cgroup", 1)[0].partition(" ")
     cgroup_ids = {

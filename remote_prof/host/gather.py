@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from remote_prof.errors import HostError
-from remote_prof.host.facts import HostState, parse_facts
+from remote_prof.host.facts import WORK_NEEDED_BYTES, HostState, parse_facts
 from remote_prof.records import Become, Host
 from remote_prof.templates import render
 from remote_prof.transport.base import Command, Connection
@@ -61,6 +61,7 @@ def facts_command(query: FactsQuery, become: Become | None, *, by_become: bool) 
         container_format=_CONTAINER_FORMAT,
         json_format="{{json .}}",
         work_parents=parents,
+        work_needed_kib=WORK_NEEDED_BYTES >> 10,
         cpu_window_s=query.cpu_window_s,
         compose=query.compose,
         call_timeout_s=CALL_TIMEOUT_S,
