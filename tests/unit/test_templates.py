@@ -263,9 +263,8 @@ def scripts() -> dict[str, str]:
         found[f"facts {method}"] = facts_command(query, become, by_become=False).script
         # What comes before the script itself is what gets the rights.
         sent = Command("t", ":", become=True).input(become).decode()
-        found[f"become {method} {password}"] = sent.removeprefix("#script\n").partition("\n#end\n")[
-            0
-        ]
+        gets_rights = sent.removeprefix("#script\n0\n").partition("\n#end\n")[0]
+        found[f"become {method} {password}"] = gets_rights
     return found
 
 

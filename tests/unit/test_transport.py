@@ -214,10 +214,13 @@ def test_a_command_that_does_not_end_in_time_is_an_error() -> None:
 
 def test_a_script_that_did_not_arrive_whole_is_not_run(tmp_path: Path) -> None:
     whole = Command("t", f"touch {tmp_path}/begun\ntouch {tmp_path}/ended").input(None)
-    cut = whole[: whole.index(b"\ntouch", 20) + 8]
-    done = subprocess.run(["sh", "-c", BOOTSTRAP], input=cut, capture_output=True, check=False)
-    assert done.returncode != 0
-    assert list(tmp_path.iterdir()) == []
+    cut = whole[: whole.rindex(b"\ntouch") + 8]
+    size = b"\n%d\n" % len(whole.partition(b"\n")[2].partition(b"\n")[2])
+    assert size in whole
+    for sent in (cut, cut.replace(size, b"\n0\n")):
+        done = subprocess.run(["sh", "-c", BOOTSTRAP], input=sent, capture_output=True, check=False)
+        assert done.returncode != 0
+        assert list(tmp_path.iterdir()) == []
 
 
 def fake_sudo(directory: Path, *, reads_password: bool) -> Path:
