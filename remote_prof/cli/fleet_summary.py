@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from remote_prof import console
-from remote_prof.fleet.files import PAGE
+from remote_prof.fleet.files import PAGE, count_hosts
 from remote_prof.fleet.invocation import RETRY
 from remote_prof.profile.quality import tenths
 from remote_prof.records import Problem, Severity
@@ -69,9 +69,11 @@ def show_recap(outcome: Outcome, fleet: Fleet) -> None:
     console.table(header, rows, right=(2, 4))
     if outcome.not_begun:
         why = f": {outcome.stopped}" if outcome.stopped else ""
-        number = len(outcome.not_begun)
-        were = "host was" if number == 1 else "hosts were"
-        console.line(f"{number} {were} not begun{why}", style="bold")
+        whole = outcome.manifest.not_begun
+        begun_in_part = outcome.not_begun[len(whole) :]
+        hosts = [count_hosts(whole)] if whole else []
+        what = " and ".join([*hosts, *begun_in_part])
+        console.line(f"not begun: {what}{why}", style="bold")
     show_standings(fleet.standings())
     console.line(f"files: {outcome.directory.path}", style="bold")
     page = outcome.directory.path / PAGE

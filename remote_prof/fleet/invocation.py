@@ -59,11 +59,8 @@ class Outcome:
         """The hosts, and targets of hosts, of which the run has nothing to say."""
         begun = Counter(record.host_name for record in self.manifest.hosts)
         targets = {record.host_name: record.targets for record in self.manifest.hosts}
-        in_part = (
-            f"{targets[name] - number} of {targets[name]} targets of {name}"
-            for name, number in begun.items()
-            if number < targets[name]
-        )
+        left = {name: (targets[name] - number, targets[name]) for name, number in begun.items()}
+        in_part = (f"{n} of {of} targets of {name}" for name, (n, of) in left.items() if n)
         return (*self.manifest.not_begun, *in_part)
 
 
@@ -121,14 +118,18 @@ def resume_jobs(
 
 def unfinished(jobs: Sequence[HostJob], directory: RunDirectory) -> list[HostJob]:
     """Return the jobs of a run that have no result yet, or of which a host may hold something."""
-    to_go = directory.load_manifest().targets_to_go
+    records: dict[str, list[HostRecord]] = {}
+    for record in directory.load_manifest().hosts:
+        records.setdefault(record.host_name, []).append(record)
     found = []
     for job in jobs:
-        held = held_jobs(job, directory)
-        # One that has several targets finds out anew which they are.
+        held, own = held_jobs(job, directory), records.get(job.host.name, [])
         parts = [each for each in held if each.part]
         found += parts
-        if len(parts) < len(held) or to_go.get(job.host.name, 0) > len(parts):
+        done = {each.name for each in parts} | {r.name for r in own if r.status.has_ended}
+        targets = max([1, *(part.targets for part in parts), *(r.targets for r in own)])
+        # One that has several finds out anew which they are.
+        if len(parts) < len(held) or len(done) < targets:
             found.append(job)
     return found
 

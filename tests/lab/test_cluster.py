@@ -17,7 +17,7 @@ import distributed
 import pytest
 import yaml
 
-from .model import Lab, LabHost
+from .model import TARGET_IMAGE, Lab, LabHost
 from .tool import SAMPLING, Stock, Tool, our_containers, until
 
 CONTAINER = "api"
@@ -123,6 +123,33 @@ def test_workers_share_a_fleet(
         told = [message for _, message in client.get_events(topic)]
     # A share for each of them, and each told of what it did.
     assert {message["worker"] for message in told} == cluster.workers()
+
+
+def test_targets_of_a_host_are_shared_too(
+    debian13: LabHost, tool: Tool, stock: Stock, cluster: Cluster
+) -> None:
+    for name in ("one", "two"):
+        cluster.worker(name)
+    cluster.wait_for(2)
+    pair = {f"pair-{number}" for number in range(2)}
+    for name in pair:
+        argv = ("run", "-d", "--name", name, "--network", "none", TARGET_IMAGE)
+        debian13.docker(*argv, "/opt/app/svc", "serve", "300")
+    try:
+        where = ("--executor", cluster.address, "-d", 3)
+        done = tool("run", "-H", debian13.name, "-C", "pair-*", *where)
+    finally:
+        debian13.docker("rm", "-f", *pair)
+    assert done.code == 0, done.err
+    for record in done.run.manifest["hosts"]:
+        name = record["target"]["container"]
+        assert record["name"] == f"{debian13.name}/{name}"
+        assert (record["host"], record["targets"]) == (debian13.name, 2)
+        assert (done.run.path / "hosts" / debian13.name / name / "profile.txt").is_file()
+        pair.remove(name)
+    assert not pair
+    assert stock.left(debian13) == []
+    assert cluster.left() == []
 
 
 def test_an_interrupt_reaches_the_workers(

@@ -159,7 +159,7 @@ def test_batches_end_when_too_many_fail(
     assert done.code == 4, done.err
     (record,) = done.run.manifest["hosts"]
     assert (record["name"], record["status"], record["tries"]) == ("down", "unreachable", 2)
-    assert "1 host was not begun: 1 of 1 have failed" in done.out
+    assert "not begun: 1 host: 1 of 1 have failed" in done.out
     assert (done.run.path / "hosts.retry").read_text() == f"down\n{last}\n"
     # Those named there, and no others.
     retry = f"@{done.run.path}/hosts.retry"

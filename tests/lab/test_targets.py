@@ -54,7 +54,7 @@ def test_a_pattern_is_all_of_them_and_no_more_sidecars_than_may_be(
     assert "1 of 4 hosts differ from the others" in done.out
     for record in done.run.manifest["hosts"]:
         assert (record["host"], record["targets"]) == (host.name, 4)
-        own = "count_compute" if record["target"]["container"] == "many-odd" else "serve_parse"
+        own = "count_compute" if record["target"]["container"] == "many-odd" else "handle_request"
         folded = done.run.path / record["directory"] / "profile.folded"
         assert own in folded.read_text()
     document = json.loads(tool("top", "last", "--json").out)
@@ -103,7 +103,7 @@ def test_an_interrupt_ends_all_and_the_rest_can_be_gone_on_with(
     done = running.end()
     assert done.code == 130
     assert statuses(done) == dict.fromkeys(names(host)[:2], "interrupted")
-    assert f"2 of 4 targets of {host.name} were not begun" in done.out
+    assert f"not begun: 2 of 4 targets of {host.name}" in done.out
     assert stock.left(host) == []
 
 
