@@ -56,6 +56,7 @@ def fleet(
     from remote_prof.cli.invocation import resolve_settings
     from remote_prof.fleet.files import PAGE, load_fleet, write_fleet
     from remote_prof.fleet.files import compare_by as compare
+    from remote_prof.fleet.labels import group_hosts
     from remote_prof.profile.view import View
     from remote_prof.render import check_formats
     from remote_prof.run.debug_files import DebugFiles
@@ -83,9 +84,13 @@ def fleet(
     names = (*(record.name for record in manifest.hosts), *manifest.not_begun)
     for name in whole.without(names):
         console.note(f"{name} has no samples")
-    show_standings(whole.standings())
+    show_standings(whole.standings(), manifest.noun)
     if compare_by:
         show_groups(groups, compare_by)
+        compared = {group.name for group in groups}
+        for name in group_hosts(manifest.hosts, compare_by) if groups else ():
+            if name not in compared:
+                console.note(f"{name} is not compared: it has no samples, or no others have")
     console.line("")
     console.line(f"page: {directory.path / PAGE}", style="bold")
     for artifact in updated.fleet:

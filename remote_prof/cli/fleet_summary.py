@@ -38,7 +38,10 @@ def show_problems(results: Sequence[HostResult], *, verbose: int) -> None:
                 f"{record.host_name}: "
             )
             # Numbers, and names of hosts, are each one's own.
-            alike = _NUMBER.sub("#", own.replace(record.name, "#"))
+            alike = own
+            for name in _names(record):
+                alike = alike.replace(name, "#")
+            alike = _NUMBER.sub("#", alike)
             mine = (record.name, replace(problem, what=own))
             said.setdefault((problem.severity, alike), []).append(mine)
     for _, told in sorted(said.items(), key=lambda item: item[0][0] is Severity.ERROR):
@@ -48,6 +51,11 @@ def show_problems(results: Sequence[HostResult], *, verbose: int) -> None:
             more = f" and {len(told) - _MOST_NAMES} more" if len(told) > _MOST_NAMES else ""
             name = f"{len(told)} hosts ({names}{more}), the first"
         console.problem(replace(problem, what=f"{name}: {problem.what}"))
+
+
+def _names(record: HostRecord) -> tuple[str, ...]:
+    target = record.target.container if record.target else record.name
+    return record.name, record.host_name, target
 
 
 def _problems(result: HostResult, *, verbose: int) -> Iterator[Problem]:
@@ -65,7 +73,14 @@ def show_recap(outcome: Outcome, fleet: Fleet) -> None:
     known = {record.name: record for record in outcome.manifest.hosts}
     names = [result.record.name for result in outcome.results]
     rows = [_recap(known[name], fleet.functions.get(name)) for name in names]
-    header = ("host", "status", "samples", "data", "self", "hottest function, or why there is none")
+    header = (
+        outcome.manifest.noun,
+        "status",
+        "samples",
+        "data",
+        "self",
+        "hottest function, or why there is none",
+    )
     console.table(header, rows, right=(2, 4))
     if outcome.not_begun:
         why = f": {outcome.stopped}" if outcome.stopped else ""
@@ -74,7 +89,7 @@ def show_recap(outcome: Outcome, fleet: Fleet) -> None:
         hosts = [count_hosts(whole)] if whole else []
         what = " and ".join([*hosts, *begun_in_part])
         console.line(f"not begun: {what}{why}", style="bold")
-    show_standings(fleet.standings())
+    show_standings(fleet.standings(), outcome.manifest.noun)
     console.line(f"files: {outcome.directory.path}", style="bold")
     page = outcome.directory.path / PAGE
     if page.exists():
@@ -101,17 +116,18 @@ def _recap(record: HostRecord, functions: Functions | None) -> tuple[str, ...]:
     )
 
 
-def show_standings(standings: Sequence[Standing]) -> None:
-    """Print the hosts that differ from the others, and in what."""
+def show_standings(standings: Sequence[Standing], noun: str) -> None:
+    """Print the hosts, or whatever they are, that differ from the others, and in what."""
     if not standings:
         return
     outliers = [standing for standing in standings if standing.is_outlier]
     console.line("")
     if not outliers:
         farthest = _far(standings[0].host, standings[0].distance, standings[0].noise)
-        console.line(f"no host differs from the others; the farthest: {farthest}")
+        console.line(f"no {noun} differs from the others; the farthest: {farthest}")
         return
-    console.line(f"{len(outliers)} of {len(standings)} hosts differ from the others", style="bold")
+    number = f"{len(outliers)} of {len(standings)} {noun}s"
+    console.line(f"{number} differ from the others", style="bold")
     for standing in outliers:
         console.line(_far(standing.host, standing.distance, standing.noise))
         _show_differences(standing.differences)

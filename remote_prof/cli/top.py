@@ -84,4 +84,4 @@ def top(
     ]
     header = ("self", "total", "hosts", "least", "median", "most", "function")
     console.table(header, rows, right=range(len(header) - 1))
-    show_standings(standings)
+    show_standings(standings, manifest.noun)

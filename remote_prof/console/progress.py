@@ -26,6 +26,7 @@ _STAGES = {
     "full": "the disk of the host is full",
     "cut": "the profile is too large: cutting it",
     "stopping": "stopping early, keeping what was sampled (Ctrl-C again leaves at once)",
+    "time-over": "its time is over: keeping what was sampled",
     "cleaning": "cleaning the host",
 }
 _SILENT_STAGES = ("done", "left")

@@ -206,6 +206,7 @@ def build_page(
         groups=tuple(map(_group_row, groups)),
         merged=merged,
         links=links or {},
+        noun=manifest.noun,
     )
 
 

@@ -95,7 +95,12 @@ def run_jobs(
     with writable(results):
         directory.write_manifest(manifest)
         write_jobs(directory, jobs)
-    return _work_off(jobs, directory, manifest, watch, policy, executor, ended, parted)
+    try:
+        return _work_off(jobs, directory, manifest, watch, policy, executor, ended, parted)
+    except UsageError:
+        # What was asked for cannot be: nothing has begun.
+        directory.discard()
+        raise
 
 
 def resume_jobs(

@@ -109,7 +109,8 @@ class FleetPage:
     """What stands in a fleet's page.
 
     ``facts`` are of the run; ``unit`` is that of all weights. ``hottest`` may be long: the first
-    ``MOST_HOT`` are in the page. ``merged`` is the profile of all hosts together. ``links`` are
+    ``MOST_HOT`` are in the page. ``merged`` is the profile of all hosts together. ``noun`` is
+    what a row is: a host, or one of several targets of hosts. ``links`` are
     files beside the page: relative paths by what is said of them.
     """
 
@@ -122,6 +123,7 @@ class FleetPage:
     groups: tuple[GroupRow, ...] = ()
     merged: Report | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    noun: str = "host"
 
 
 def render_fleet_page(page: FleetPage) -> bytes:
@@ -133,7 +135,7 @@ def render_fleet_page(page: FleetPage) -> bytes:
         _document(page, hosts),
         title=text_of(page.title),
         subtitle=text_of(page.subtitle),
-        answer=text_of(_answer(page.hosts)),
+        answer=text_of(_answer(page.hosts, page.noun)),
         links="".join(
             f'<li><a href="{_address(path)}">{text_of(label)}</a></li>'
             for label, path in page.links.items()
@@ -142,6 +144,7 @@ def render_fleet_page(page: FleetPage) -> bytes:
             f"<dt>{text_of(name)}</dt><dd>{text_of(value)}</dd>"
             for name, value in page.facts.items()
         ),
+        heading=f"{page.noun.capitalize()}s",
         columns=heads_of(_plain_heads(page.unit)),
         rows="".join(row_of(_plain_cells(host)) for host in hosts),
     )
@@ -153,11 +156,11 @@ def _urgency(host: HostRow) -> tuple[bool, bool, float, str]:
     return not host.is_outlier, host.status in ("ok", "skipped"), -distance, host.name
 
 
-def _answer(hosts: tuple[HostRow, ...]) -> str:
+def _answer(hosts: tuple[HostRow, ...], noun: str) -> str:
     """Say in one sentence what the run found."""
     if not hosts:
         return "There are no hosts."
-    many = "1 host" if len(hosts) == 1 else f"{len(hosts):,} hosts"
+    many = f"1 {noun}" if len(hosts) == 1 else f"{len(hosts):,} {noun}s"
     differ = sum(host.is_outlier for host in hosts)
     if all(host.distance is None for host in hosts):
         first = f"{many}, not compared"
@@ -209,6 +212,7 @@ def _plain_distance(host: HostRow) -> str:
 def _document(page: FleetPage, hosts: Iterable[HostRow]) -> dict[str, Any]:
     numbers = _Numbers()
     told = {
+        "noun": page.noun,
         "unit": page.unit,
         "unit_head": _unit_head(page.unit),
         "hosts": [_told_host(host, numbers) for host in hosts],

@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.@:-]")
 # Capitals are not among them: there are file systems that do not tell them from small letters.
 _SAFE = re.compile(rf"(?!\.)[a-z0-9_.@:-]{{1,{_LONGEST}}}(?<!-[0-9a-f]{{16}})")
 _MANIFEST = "run.json"
+_HOSTS = "hosts"
 
 
 def new_run_id(now: dt.datetime | None = None) -> str:
@@ -100,7 +102,7 @@ class RunDirectory:
 
     def host_path(self, host: str) -> Path:
         """Return the directory of one host, which may not be there."""
-        return self.path / "hosts" / safe_name(host)
+        return self.path / _HOSTS / safe_name(host)
 
     def fresh_directory(self, host: str, target: str) -> Path:
         """Make the directory of one target on one host, with nothing in it.
@@ -139,6 +141,11 @@ class RunDirectory:
             digest = hashlib.file_digest(data, "sha256").hexdigest()
             size = data.tell()
         return Artifact(path.relative_to(self.path).as_posix(), size, digest, raw=True)
+
+    def discard(self) -> None:
+        """Remove a run of which no host has begun."""
+        if not (self.path / _HOSTS).exists():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -48,7 +48,7 @@ from remote_prof.run.report import (
     profile_request,
     write_formats,
 )
-from remote_prof.run.result import OVER, Clock, HostResult, Watch
+from remote_prof.run.result import OVER, STOPPING, TIME_OVER, Clock, HostResult, Watch
 from remote_prof.transport import Lines
 
 
@@ -237,6 +237,8 @@ class _Run:
         return prepared
 
     def _stage(self, stage: str) -> None:
+        if stage == STOPPING and self._stop.is_over:
+            stage = TIME_OVER
         self._watch(self._job.name, stage)
 
     def _follow(self, plan: LaunchPlan, where: Path, *, deploy: bool) -> None:
@@ -333,7 +335,7 @@ class _Run:
                 return self._outputs.failure(name, sidecar, self._observed)
         assert self._record.target is not None
         return tell.no_samples(
-            name,
+            self._job.host.name,
             self._record.target,
             self._observed,
             self._cpu_time_s(),

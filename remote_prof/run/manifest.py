@@ -174,6 +174,11 @@ class Manifest:
     fleet: tuple[Artifact, ...] = ()
 
     @property
+    def noun(self) -> str:
+        """What each record is of: a host, or, where any has several, a target."""
+        return "target" if any(record.targets > 1 for record in self.hosts) else "host"
+
+    @property
     def not_begun(self) -> tuple[str, ...]:
         """The hosts of which nothing is known."""
         begun = {record.host_name for record in self.hosts}

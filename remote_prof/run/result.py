@@ -17,6 +17,7 @@ from remote_prof.run.report import Analysis
 Watch = Callable[[str, str], None]  # told a host's name and the stage that it comes to
 Ended = Callable[[HostRecord], None]  # told what came of a host
 Parted = Callable[[str, Sequence[str]], None]  # told a host's name, and those of its targets
+STOPPING, TIME_OVER = "stopping", "time-over"  # by the user's wish, and without it
 OVER = "over"  # the last stage of each
 
 

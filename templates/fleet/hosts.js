@@ -211,6 +211,6 @@ function showOutliers(hosts) {
     return article;
   });
   const left = outliers.length - shown.length;
-  if (left) shown.push(make("p", {}, `and ${count(left, "more host", "more hosts")}, in the table`));
+  if (left) shown.push(make("p", {}, `and ${count(left, `more ${fleet.noun}`, `more ${fleet.noun}s`)}, in the table`));
   find("outliers").querySelector(".rows").replaceChildren(...shown);
 }

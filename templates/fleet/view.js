@@ -93,7 +93,7 @@ function showHosts() {
   hostTable.show(found, state);
   find("count").textContent =
     found.length === hosts.length
-      ? count(hosts.length, "host", "hosts")
+      ? count(hosts.length, fleet.noun, `${fleet.noun}s`)
       : `${number(found.length)} of ${number(hosts.length)}`;
 }
 

@@ -100,6 +100,9 @@ def test_groups_of_the_inventory_are_told_apart(fleet: Cli) -> None:
     (far,) = [line for line in lines if line.startswith("canary, ")]
     assert re.fullmatch(r"canary, 40\.\d % of it elsewhere \(chance alone: \d\.\d %\)", far)
     assert any(re.search(r" 20\.0 % here, +60\.\d % there: parse", line) for line in lines)
+    beside = fleet("fleet", "last", "--compare-by", "canary,web")
+    assert "web is not compared: it has no samples, or no others have" in beside.err
+    assert fleet("fleet", "last", "--format", "folded", "--compare-by", "canary").code == 0
     # In the graph each stands by itself.
     assert {stack.partition(";")[0] for stack in folded()} == {"canary", "other hosts"}
 

@@ -248,5 +248,6 @@ def test_where_there_is_no_cluster_that_is_said(tool: Tool, cluster: Cluster) ->
     assert gone.code == 5
     assert gone.parts()[0][0] == "there is no Dask scheduler at dask://127.0.0.1:9"
     wrong = tool(*asked, "spark://x:1")
+    assert not any(wrong.results.iterdir())
     assert wrong.code == 5
     assert "executor should be 'threads'" in wrong.err

@@ -136,6 +136,7 @@ def test_a_host_has_only_so_much_time(lab: Lab, tool: Tool, stock: Stock, tmp_pa
     for host in lab.hosts.values():
         assert stock.left(host) == []
     told = [json.loads(line) for line in events.read_text().splitlines()]
+    assert {each["host"] for each in told if each.get("stage") == "time-over"} >= {*lab.hosts}
     assert told[0]["hosts"] == list(lab.hosts)
     assert {line["host"] for line in told if line["event"] == "host"} == set(lab.hosts)
     assert told[-1]["exit_code"] == 2

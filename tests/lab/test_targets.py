@@ -51,7 +51,7 @@ def test_a_pattern_is_all_of_them_and_no_more_sidecars_than_may_be(
     assert done.code == 0, done.err
     assert most == 3
     assert statuses(done) == dict.fromkeys(names(host), "ok")
-    assert "1 of 4 hosts differ from the others" in done.out
+    assert "1 of 4 targets differ from the others" in done.out
     for record in done.run.manifest["hosts"]:
         assert (record["host"], record["targets"]) == (host.name, 4)
         own = "count_compute" if record["target"]["container"] == "many-odd" else "handle_request"
