@@ -200,8 +200,9 @@ def _inodes(lines: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def _sysctls(lines: list[str]) -> Iterator[tuple[str, int]]:
+    # "/proc/sys/kernel/perf_event_paranoid:2", as "grep -H" prints, or "perf_event_paranoid=2"
     for line in lines:
-        name, _, value = line.partition("=")
+        name, _, value = line.rpartition("/")[2].replace(":", "=").partition("=")
         yield name, _int(value, 0)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote_prof.host.facts import EngineFacts, HostState, Image, parse_facts
+from remote_prof.host.gather import FactsQuery, facts_command
 
 DATA = Path(__file__).parent / "data" / "facts"
 RECORDINGS = sorted(DATA.glob("*.txt"))
@@ -32,6 +36,25 @@ def replaced(name: str, **sections: str) -> HostState:
         at = [n for n, part in enumerate(parts) if part.startswith(section + "\n")]
         parts[at[0] if at else 1 : at[0] + 1 if at else 1] = [f"{section}\n{text}\n"]
     return parse_facts("@@".join(parts).encode())
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_this_machine_is_as_its_kernel_says(shell: str) -> None:
+    """The kernel gives some of its files to no shell that reads them sign by sign."""
+    script = facts_command(FactsQuery("img", engine="/nowhere"), None, by_become=False).script
+    done = subprocess.run([shell], input=script.encode(), capture_output=True, check=True)
+    facts = parse_facts(done.stdout).facts
+    system = os.uname()
+    assert (facts.kernel, facts.architecture) == (system.release, system.machine)
+    assert facts.sysctls == {
+        path.name: int(path.read_text())
+        for path in map(Path("/proc/sys/kernel").joinpath, parse("docker-26-hybrid").facts.sysctls)
+        if path.exists()
+    }
+    free = shutil.disk_usage("/tmp").free
+    parent, free_bytes = next(iter(facts.work_parents.items()))
+    assert parent == "/tmp"
+    assert 0.5 * free < free_bytes < 2 * free
 
 
 def test_facts_of_a_host_with_docker() -> None:
