@@ -6,7 +6,8 @@ A job is handed over only when there is room for it: no host begins whose turn h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
@@ -34,7 +35,7 @@ class _Turn:
     result: HostResult | None = None
 
 
-def _machine(job: HostJob) -> tuple[str, int | None, str | None]:
+def _machine(job: HostJob) -> Hashable:
     """Return what two names of one machine have in common, where that can be seen."""
     return job.host.address, job.host.port, job.host.jump
 
@@ -111,7 +112,7 @@ class Shift:
             self._waiting.clear()
         while self._waiting and len(self._at_work) < self._policy.forks:
             now = time.monotonic()
-            fitting = [turn for turn in self._waiting if self._has_room(turn.job)]
+            fitting = self._fitting()
             if not fitting:
                 break
             turn = min(fitting, key=lambda each: each.not_before)
@@ -128,10 +129,17 @@ class Shift:
                 break
         return _LOOK_S
 
-    def _has_room(self, job: HostJob) -> bool:
-        """Say whether a job would keep to the number of sidecars that may be on its host."""
-        there = [turn.job for turn in self._at_work.values() if _machine(turn.job) == _machine(job)]
-        return not there or sum(map(_sidecars, [job, *there])) <= job.max_sidecars
+    def _fitting(self) -> list[_Turn]:
+        """Return those whose sidecars have room on their hosts beside what is there."""
+        there: Counter[Hashable] = Counter()
+        for turn in self._at_work.values():
+            there[_machine(turn.job)] += _sidecars(turn.job)
+        return [
+            turn
+            for turn in self._waiting
+            if not (used := there[_machine(turn.job)])
+            or used + _sidecars(turn.job) <= turn.job.max_sidecars
+        ]
 
     def _time_limit_s(self, now: float) -> float | None:
         limits = [self._policy.timeout_s] if self._policy.timeout_s is not None else []
