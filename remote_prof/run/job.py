@@ -294,6 +294,7 @@ class _Run:
             if sidecar.engine in raws:
                 last_error = self._outputs.last_error(sidecar)
                 self._problems += tell.sidecar_problems(self._observed, sidecar, last_error)
+                self._problems += tell.stacks_unread(self._outputs.unread_stacks(sidecar))
         self._problems += self._analysis.hints
         record = self._final_record(None)
         report = build_report(self._analysis, self._manifest, record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from remote_prof.run import tell
 from remote_prof.run.follow import Observed
 from remote_prof.run.manifest import SidecarRecord
 from remote_prof.run.report import find_engine, has_sampled
+
+# EBADF: old versions close the table of stacks too early, now and then, where what they name ends.
+_UNREAD = re.compile(r"failed to look up stack id .*: -9$", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -43,6 +47,10 @@ class Outputs:
         # What follows an error is where in the program it is.
         errors = [line for line in told if "ERROR" in line]
         return (errors or told or [""])[-1][:300]
+
+    def unread_stacks(self, sidecar: SidecarRecord) -> list[str]:
+        """Return what bpftrace says of stacks that it had counted and could not read."""
+        return [line for line in self._errors(sidecar).splitlines() if _UNREAD.search(line)]
 
     def failure(self, host: str, sidecar: SidecarRecord, seen: Observed) -> RemoteProfError:
         """Return why a sidecar sampled nothing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from remote_prof.engines import HOST_NAMESPACE, Event
 from remote_prof.errors import (
@@ -63,6 +63,20 @@ def sidecar_problems(seen: Observed, sidecar: SidecarRecord, last_error: str) ->
             last_error = "it ended with the target, in whose pid namespace it was"
         last_error = last_error or _WHO_KILLS
     return [Problem(Severity.WARNING, what, last_error)]
+
+
+def stacks_unread(lines: Sequence[str]) -> list[Problem]:
+    """Return what is to be said of stacks that were counted and could not be read."""
+    if not lines:
+        return []
+    return [
+        Problem(
+            Severity.WARNING,
+            "bpftrace could not read stacks that it had counted: their frames are missing",
+            f"{len(lines)} times: {lines[0][:300]}",
+            "profile again; versions before 0.20 lose them now and then on busy hosts",
+        )
+    ]
 
 
 def _left(seen: Observed, plan: LaunchPlan, host: Host) -> Iterator[tuple[str, str, str]]:

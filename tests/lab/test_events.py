@@ -40,7 +40,14 @@ ROUND_S = 0.08  # of waiting; what else a round costs is little
 
 def measured(tool: Tool, stock: Stock, host: LabHost, event: str) -> Done:
     """Run, and see that all went well and nothing is left."""
-    done = tool("run", "-H", host.name, "-C", "waits", "-d", DURATION_S, "--event", event)
+    argv = ("run", "-H", host.name, "-C", "waits", "-d", DURATION_S, "--event", event)
+    done = tool(*argv)
+    for _ in range(4):
+        # On a busy machine this version may lose its table of stacks; it is told when it does.
+        if host.spec.bpftrace != "0.17" or "could not read stacks" not in done.err:
+            break
+        done = tool(*argv)
+    assert "could not read stacks" not in done.err
     assert done.code == 0, done.err
     assert done.run.differences() == []
     assert stock.left(host) == []

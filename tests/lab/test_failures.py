@@ -224,7 +224,6 @@ def test_all_problems_are_told_at_once(debian13: LabHost, tool: Tool, stock: Sto
         (("-C", "shop/wep"), "no container matches shop/wep", "on the host", "shop/web"),
         (("-C", "stopped"), "stopped does not run", "exited, exit code 0", "docker start stopped"),
         (("-C", "exiting"), "exiting does not run", "", "docker start exiting"),
-        (("--label", "com.docker.compose.project=shop"), "but 2", "web-1 (", "name one"),
         (("-C", "api", "--pid", "1"), "pid 1 is not in container api", " svc", "remote-prof ps"),
         (("--pid", "1"), "pid 1 is not a process of any container", "containers", "ps"),
         (("-C", "api", "--container-pid", "4000000"), "4000000 inside", " svc", "remote-prof ps"),

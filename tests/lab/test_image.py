@@ -192,7 +192,7 @@ def test_where_the_named_image_is_missing_ours_takes_its_place(mine: Tool, bare:
 def calling_itself(host: LabHost, kernel: str) -> Iterator[None]:
     """Have a host tell another version of its kernel for a while."""
     path = "/usr/local/bin/uname"
-    text = f'#!/bin/sh\ncase $1 in -r) echo {kernel} ;; *) exec /usr/bin/uname "$@" ;; esac\n'
+    text = f'#!/bin/sh\n[ "$1" = -srm ] && echo "Linux {kernel} $(/usr/bin/uname -m)"\n'
     host.exec(["tee", path], input=text.encode())
     host.exec(["chmod", "755", path])
     try:
