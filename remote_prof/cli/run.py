@@ -31,6 +31,8 @@ $ remote-prof run -H prod-3 -C api --event dump
 
 $ remote-prof run -H prod-3 -C api --process worker
 
+$ remote-prof run -H prod-3 -C 'api-*'
+
 $ remote-prof run -H prod-3 -C api --dry-run
 
 $ remote-prof run -H prod-3 -C api --json | jq .hosts[0].quality
