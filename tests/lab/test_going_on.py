@@ -68,7 +68,7 @@ def test_a_run_goes_on_with_the_hosts_that_had_no_result(
     manifest = json.loads(done.out)
     statuses = {host["name"]: host["status"] for host in manifest["hosts"]}
     assert statuses == {debian12.name: "ok", debian13.name: "ok"}
-    assert len(list(done.run.path.rglob("flamegraph.svg"))) == 2
+    assert len(list((done.run.path / "hosts").rglob("flamegraph.svg"))) == 2
     assert not list(done.run.path.rglob("launch.json"))
     assert [stock.left(debian12), stock.left(debian13)] == [[], []]
     done = tool("run", "--resume", run)
